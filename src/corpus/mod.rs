@@ -1,0 +1,133 @@
+//! Files to documents to chunks. Knows no model and no index: tokens are counted by a function it is given.
+//!
+//! [`walk`] finds files, [`read`] turns one into a [`Document`], [`split`] cuts that into [`Chunk`]s. Reading never
+//! fails a run: what cannot be read comes back as a [`ReadIssue`].
+
+use std::{fmt, ops::Range, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A file that the walk found and that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Where the file is.
+    pub path: PathBuf,
+    /// The same, from the folder that the user added; the file's name where the user added the file itself.
+    pub relative: PathBuf,
+    pub bytes: u64,
+}
+
+/// A file that was left out, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadIssue {
+    pub path: PathBuf,
+    pub reason: String,
+}
+
+/// BLAKE3 of a file's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ContentHash(pub [u8; 32]);
+
+/// BLAKE3 of a chunk's text, label included: the same text is the same chunk, wherever it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ChunkId(pub [u8; 32]);
+
+/// A file's text, and the structure that chunks follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub path: PathBuf,
+    pub relative: PathBuf,
+    pub kind: DocumentKind,
+    pub title: String,
+    /// The text that spans refer to. For formats that are converted (HTML) this is the converted text.
+    pub text: String,
+    /// Headings in the order of the text.
+    pub headings: Vec<Heading>,
+    pub hash: ContentHash,
+    /// Lines of `text` are lines of the file.
+    pub has_lines: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DocumentKind {
+    Text,
+    Markdown,
+    Html,
+    Code(Language),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Language {
+    C,
+    Go,
+    JavaScript,
+    Python,
+    Rust,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heading {
+    /// 1 for the highest.
+    pub level: u8,
+    pub text: String,
+    /// Byte offset in the document's text.
+    pub offset: usize,
+}
+
+/// A piece of a document that is retrieved, encoded and cited as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    pub id: ChunkId,
+    /// Bytes of the document's text; the spans of a document's chunks cover it without a gap or an overlap.
+    pub span: Range<usize>,
+    /// First and last line, from 1, where the format has lines.
+    pub lines: Option<(u32, u32)>,
+    pub page: Option<u32>,
+    /// The headings it stands under, outermost first.
+    pub heading: Vec<String>,
+    /// File name and innermost heading: `dome.md § Closing`.
+    pub label: String,
+    /// What the model reads and the index searches: the label in brackets, a line break, the text of the span.
+    pub text: String,
+    /// Tokens of `text`.
+    pub tokens: usize,
+}
+
+/// Counts the tokens of a text as the model would.
+pub type TokenCounter<'a> = &'a (dyn Fn(&str) -> usize + Sync);
+
+impl fmt::Display for ChunkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(blake3::Hash::from(self.0).to_hex().as_str())
+    }
+}
+
+impl fmt::Debug for ChunkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChunkId({self})")
+    }
+}
+
+impl ChunkId {
+    /// The id of a chunk with this text, label included.
+    pub fn of(text: &str) -> Self {
+        Self(*blake3::hash(text.as_bytes()).as_bytes())
+    }
+
+    /// Reads what `Display` writes.
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        blake3::Hash::from_hex(hex).ok().map(|hash| Self(*hash.as_bytes()))
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(blake3::Hash::from(self.0).to_hex().as_str())
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentHash({self})")
+    }
+}

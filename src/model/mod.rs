@@ -1,0 +1,3 @@
+//! Tokens and KV cache to logits.
+
+pub mod kv;
