@@ -1,0 +1,26 @@
+//! Choosing the next token.
+
+use candle_core::Tensor;
+use candle_transformers::generation::{LogitsProcessor, Sampling};
+
+use super::ModelError;
+
+/// Chooses tokens: the most likely one, or at random with a fixed seed.
+pub struct Sampler(LogitsProcessor);
+
+impl Sampler {
+    /// Greedy at `temperature` 0; else from the whole distribution or, with `top_p`, from its likeliest part.
+    pub fn new(temperature: f64, top_p: Option<f64>, seed: u64) -> Self {
+        let sampling = match top_p {
+            _ if temperature <= 0.0 => Sampling::ArgMax,
+            None => Sampling::All { temperature },
+            Some(p) => Sampling::TopP { p, temperature },
+        };
+        Self(LogitsProcessor::from_sampling(seed, sampling))
+    }
+
+    /// A token from logits `[vocabulary]`.
+    pub fn choose(&mut self, logits: &Tensor) -> Result<u32, ModelError> {
+        Ok(self.0.sample(logits)?)
+    }
+}
