@@ -2,8 +2,11 @@
 //!
 //! Everything below takes a [`Config`] (or a part of it) as an argument; nothing reads the environment later.
 
+mod hub;
+
 use std::path::PathBuf;
 
+pub use hub::HubAccess;
 use serde::{Deserialize, Serialize};
 
 /// Everything a run of Gibbon needs to know, resolved once and passed down.
@@ -38,6 +41,8 @@ pub struct ModelSettings {
     pub dequantize: bool,
     /// Never use the network, whatever is missing.
     pub offline: bool,
+    /// How the Hugging Face Hub is reached and where its cache is.
+    pub hub: HubAccess,
 }
 
 /// Where a model comes from.

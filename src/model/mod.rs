@@ -1,3 +1,4 @@
 //! Tokens and KV cache to logits.
 
+pub mod hub;
 pub mod kv;
