@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+const FREE_SOME_SPACE: &str =
+    "Free some space, or put the data elsewhere with GIBBON_HOME (the Hub's cache: HF_HUB_CACHE).";
+
 /// Why a model could not be found or fetched. [`hint`](Self::hint) says what to do next.
 ///
 /// Texts of a server or of pip are kept to their printable characters; paths are as the user or the disk has them.
@@ -46,6 +49,8 @@ pub enum HubError {
     UnexpectedAnswer { what: String, reason: String },
     #[error("the download of {file} broke off: {reason}")]
     Interrupted { file: String, reason: String },
+    #[error("the download of {file} stopped: nothing arrived for {seconds} seconds")]
+    Stalled { file: String, seconds: u64 },
     #[error("{file} arrived damaged: {reason}")]
     WrongContent { file: String, reason: String },
     #[error("another program is downloading {file}")]
@@ -80,10 +85,9 @@ impl HubError {
             Self::NotAModel { .. } => {
                 "--model takes a GGUF file, or a directory with config.json, tokenizer.json and safetensors weights."
             }
+            Self::Storage { source, .. } if is_full(source) => FREE_SOME_SPACE,
             Self::Storage { .. } => "Check that the directory exists, is writable and its disk is in order.",
-            Self::DiskFull { .. } => {
-                "Free some space, or put the data elsewhere with GIBBON_HOME (the Hub's cache: HF_HUB_CACHE)."
-            }
+            Self::DiskFull { .. } => FREE_SOME_SPACE,
             Self::BadName { .. } => "Give the repository as owner/name, and the file as it is listed there.",
             Self::Unauthorized { token_sent: false, .. } | Self::NoSuchRepository { .. } => {
                 "Check the name; for a private or gated repository set HF_TOKEN to a token that may read it."
@@ -102,7 +106,7 @@ impl HubError {
                 "Check the network (HTTPS_PROXY, HF_ENDPOINT), or name a model on this machine with --model PATH."
             }
             Self::UnexpectedAnswer { .. } => "Try again later; check HF_ENDPOINT if it is set.",
-            Self::Interrupted { .. } => "Run the same command again: the download goes on where it broke off.",
+            Self::Interrupted { .. } | Self::Stalled { .. } => "Run the same command again: the download goes on where it broke off.",
             Self::WrongContent { .. } => "Run the same command again: the file is downloaded from the start.",
             Self::Busy { .. } => "Wait until it has finished and run the same command again.",
             Self::NoPython { .. } | Self::NoPip { .. } => {
@@ -135,8 +139,39 @@ impl HubError {
     }
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// The printable characters of a foreign text, at most `most` of them, on one line.
 pub(super) fn printable(text: &str, most: usize) -> String {
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
     joined.chars().filter(|character| !character.is_control()).take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_trouble_with_it() {
+        let of = |kind: io::ErrorKind| HubError::storage(Path::new("models"), kind.into()).hint();
+        assert!(of(io::ErrorKind::StorageFull).starts_with("Free some space"));
+        assert!(of(io::ErrorKind::PermissionDenied).contains("writable"));
+    }
+
+    #[test]
+    fn where_both_sources_fail_for_this_disk_the_hint_is_about_the_disk() {
+        let full =
+            || Box::new(HubError::DiskFull { path: PathBuf::from("models"), needed_bytes: 2, free_bytes: 1 });
+        let unreachable = Box::new(HubError::Unreachable { reason: "no route".to_owned() });
+        let hint = HubError::NoSource { name: "m".to_owned(), hub: unreachable, package: full() }.hint();
+        assert!(hint.starts_with("Free some space"), "{hint}");
+    }
+
+    #[test]
+    fn foreign_text_is_one_printable_line() {
+        assert_eq!(printable("a\n\tb\u{1b}[2J\u{9b}c", 100), "a b[2Jc");
+        assert_eq!(printable("äöü", 2), "äö");
+    }
 }

@@ -237,8 +237,7 @@ fn download(remote: &Remote<'_>, file: &str, report: &mut Report<'_>) -> Result<
             Ok(done) => report.bytes(done),
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                let reason = format!("nothing arrived for {} seconds", LONGEST_SILENCE.as_secs());
-                return Err(HubError::Unreachable { reason });
+                return Err(HubError::Stalled { file: file.to_owned(), seconds: LONGEST_SILENCE.as_secs() });
             }
         }
     }

@@ -30,8 +30,13 @@ pub(super) fn open(path: &Path) -> Result<FoundModel, HubError> {
 
 /// A GGUF file: its first bytes must say so.
 pub(super) fn open_gguf(path: &Path, name: String) -> Result<FoundModel, HubError> {
+    let metadata = fs::metadata(path).map_err(|error| HubError::storage(path, error))?;
+    // Opening a pipe would wait for its writer.
+    if !metadata.is_file() {
+        return Err(not_a_model(path, "it is neither a file nor a directory".to_owned()));
+    }
     let mut file = File::open(path).map_err(|error| HubError::storage(path, error))?;
-    let bytes = file.metadata().map_err(|error| HubError::storage(path, error))?.len();
+    let bytes = metadata.len();
     let mut magic = [0; GGUF_MAGIC.len()];
     match file.read_exact(&mut magic) {
         Ok(()) if magic == *GGUF_MAGIC => {
@@ -163,6 +168,11 @@ mod tests {
         assert!(reason(open(&files.path().join("text.gguf"))).contains("not a GGUF file"));
         assert!(reason(open(&files.path().join("cut.gguf"))).contains("too short"));
         assert!(matches!(open(&files.path().join("none.gguf")), Err(HubError::NoSuchPath { .. })));
+    }
+
+    #[test]
+    fn a_device_is_not_opened() {
+        assert!(reason(open(Path::new("/dev/null"))).contains("neither a file nor a directory"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connecting, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// From the request to the answer's headers.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const MOST_REDIRECTS: usize = 5;
 /// The list of a repository's files.
 const MOST_LIST_BYTES: u64 = 16 << 20;
