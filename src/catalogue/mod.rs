@@ -21,7 +21,7 @@ mod paths;
 mod roots;
 mod sessions;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use files::{
     ChunkRecord, ChunkSummary, Counts, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded,
@@ -214,11 +214,20 @@ pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Creates an empty file that only the user can read. What exists is left as it is.
-pub(crate) fn create_private_file(path: &Path) -> io::Result<fs::File> {
+/// Creates an empty file that only the user can read. What exists is left as it is, and not even opened: closing a
+/// database's file takes away the locks that SQLite holds on it anywhere in this process.
+fn create_private_file(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        // Another thread may have the database open by now, so the new file is never closed either.
+        Ok(file) => {
+            std::mem::forget(file);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }

@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use tantivy::{Index, TantivyError, directory::MmapDirectory};
+use tantivy::{Index, IndexReader, ReloadPolicy, TantivyError, directory::MmapDirectory};
 
 use super::{
     IndexError, Result,
@@ -92,7 +92,9 @@ pub(super) fn shown_state(index: &Index) -> tantivy::Result<Option<CatalogueStat
 /// The files that the index holds, and how many chunks of each.
 pub(super) fn files_held(index: &Index) -> tantivy::Result<HashMap<FileId, usize>> {
     let mut held = HashMap::new();
-    for segment in index.reader()?.searcher().segment_readers() {
+    // Loaded by hand: the default starts a thread that watches the directory.
+    let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+    for segment in reader.searcher().segment_readers() {
         let files = segment.fast_fields().u64(schema::FILE)?;
         for document in segment.doc_ids_alive() {
             let id = files.first(document).and_then(|id| i64::try_from(id).ok()).unwrap_or(-1);

@@ -2,13 +2,12 @@
 //! the holder ends, however it ends, so the file alone means nothing.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     path::Path,
 };
 
 use super::{IndexError, Result};
-use crate::catalogue::create_private_file;
 
 /// The lock file's name in the data directory.
 const LOCK_FILE: &str = "index.lock";
@@ -22,7 +21,7 @@ impl WriterLock {
     /// Takes the lock of the data directory, or says who has it, without waiting.
     pub(super) fn take(data: &Path) -> Result<Self> {
         let path = data.join(LOCK_FILE);
-        let mut file = create_private_file(&path).map_err(|error| IndexError::io(&path, error))?;
+        let mut file = open_private(&path).map_err(|error| IndexError::io(&path, error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(IndexError::Busy { process: holder(&mut file) }),
@@ -31,6 +30,15 @@ impl WriterLock {
         sign(&mut file).map_err(|error| IndexError::io(&path, error))?;
         Ok(Self { _file: file })
     }
+}
+
+/// Opens the file, creating it for the user alone.
+fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 fn sign(file: &mut File) -> io::Result<()> {

@@ -22,6 +22,8 @@ mod lock;
 mod query;
 mod reader;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod words;
 mod writer;
 

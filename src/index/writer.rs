@@ -257,3 +257,20 @@ fn batch_length(files: &[FileUpdate]) -> usize {
     });
     fits.count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::tests::file;
+
+    #[test]
+    fn a_batch_is_bounded_in_files_and_in_bytes_and_never_empty() {
+        let (small, large) = (file("a", &["x"]), file("b", &[&"x".repeat(10 << 20)]));
+        let huge = file("c", &[&"x".repeat(40 << 20)]);
+        assert_eq!(batch_length(&[]), 0);
+        assert_eq!(batch_length(&vec![small.clone(); 600]), 256);
+        assert_eq!(batch_length(&[small.clone(), large.clone(), large.clone()]), 2);
+        assert_eq!(batch_length(&[huge.clone(), small.clone()]), 1);
+        assert_eq!(batch_length(&[small, huge]), 1);
+    }
+}
