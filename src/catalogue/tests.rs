@@ -73,15 +73,15 @@ fn only_the_user_can_read_it() {
 
 #[test]
 fn many_may_open_a_new_catalogue_at_once() {
-    for _ in 0..5 {
+    for _ in 0..40 {
         let data = tempfile::tempdir().unwrap();
-        let barrier = Barrier::new(8);
+        let barrier = Barrier::new(16);
         let states: Vec<CatalogueState> = std::thread::scope(|scope| {
             let open = || {
                 barrier.wait();
                 Catalogue::open(data.path()).unwrap().state().unwrap()
             };
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(open)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(states.iter().all(|state| *state == states[0]), "all see the same database");
