@@ -2,12 +2,15 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use tantivy::{Index, IndexReader, ReloadPolicy, TantivyError, directory::MmapDirectory};
+use tantivy::{
+    Index, IndexReader, ReloadPolicy, TantivyError,
+    directory::{MmapDirectory, error::OpenWriteError},
+};
 
 use super::{
     IndexError, Result,
@@ -52,7 +55,7 @@ fn open_unchecked(directory: &Path) -> tantivy::Result<Index> {
 /// Creates an empty index in place of whatever is there. Readers that have the old one open keep it.
 pub(super) fn create(directory: &Path, fields: &Fields) -> Result<Index> {
     match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(IndexError::io(directory, error));
         }
         _ => {}
@@ -126,9 +129,35 @@ impl Stamp {
 }
 
 pub(super) fn write_error(directory: &Path, error: &TantivyError) -> IndexError {
-    IndexError::Write { path: directory.to_owned(), reason: error.to_string() }
+    let path = directory.to_owned();
+    let cause = match error {
+        TantivyError::IoError(cause) => Some(cause),
+        TantivyError::OpenWriteError(OpenWriteError::IoError { io_error, .. }) => Some(io_error),
+        _ => None,
+    };
+    match cause {
+        Some(cause) if cause.kind() == io::ErrorKind::StorageFull => IndexError::Full { path },
+        _ => IndexError::Write { path, reason: error.to_string() },
+    }
 }
 
 pub(super) fn read_error(directory: &Path, error: &TantivyError) -> IndexError {
     IndexError::Damaged { path: directory.to_owned(), reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let opening = OpenWriteError::wrap_io_error(full(), "a.idx".into());
+        for error in [TantivyError::from(full()), opening.into()] {
+            assert!(matches!(write_error(Path::new("index"), &error), IndexError::Full { .. }), "{error}");
+        }
+        let other = TantivyError::from(io::Error::from(io::ErrorKind::PermissionDenied));
+        let message = write_error(Path::new("index"), &other).to_string();
+        assert!(message.contains("permission denied"), "{message}");
+    }
 }

@@ -47,7 +47,10 @@ pub enum IndexError {
         "the search index {} cannot be used ({reason}); run `gibbon index` to build it again", path.display()
     )]
     Damaged { path: PathBuf, reason: String },
-    /// Writing failed (a full disk, for one). The catalogue has the files; the index gets them at the next try.
+    /// The disk is full. The catalogue has the files; the index gets them at the next try.
+    #[error("the disk is full: the search index {} could not be written; make room and run `gibbon index` again", path.display())]
+    Full { path: PathBuf },
+    /// Writing failed otherwise. The catalogue has the files; the index gets them at the next try.
     #[error(
         "the search index {} could not be written ({reason}); run `gibbon index` again once that is mended",
         path.display()

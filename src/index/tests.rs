@@ -230,7 +230,8 @@ fn a_missing_or_damaged_index_is_built_again() {
         entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
     };
     let meta = library.index().join("meta.json");
-    let damages: [(&str, Box<dyn Fn()>); 7] = [
+    type Damage<'a> = (&'a str, Box<dyn Fn() + 'a>);
+    let damages: [Damage; 7] = [
         ("missing", Box::new(|| fs::remove_dir_all(library.index()).unwrap())),
         ("no meta", Box::new(|| fs::remove_file(&meta).unwrap())),
         ("garbled meta", Box::new(|| fs::write(&meta, "{]").unwrap())),
@@ -248,6 +249,21 @@ fn a_missing_or_damaged_index_is_built_again() {
         assert_eq!(answers(&library), before, "{name}");
         assert_in_step(&library);
     }
+}
+
+#[test]
+fn a_reader_answers_while_the_index_is_built_again_under_it() {
+    let library = observatory();
+    let mut reader = library.reader();
+    let before = reader.search("dome", 9).unwrap();
+    fs::remove_dir_all(library.index()).unwrap();
+    assert_eq!(reader.search("dome", 9).unwrap(), before);
+    disk::create(&library.index(), &schema::Fields::new()).unwrap();
+    assert_eq!(reader.search("dome", 9).unwrap(), before, "an index without a commit shows nothing");
+    let mut writer = library.writer();
+    assert_eq!(reader.search("dome", 9).unwrap(), before);
+    writer.apply(&library.delta(&[file("new.md", &["zenith"])], &[])).unwrap();
+    assert_eq!(texts(&mut reader, "zenith", 9), ["zenith"]);
 }
 
 #[test]
