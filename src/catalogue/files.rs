@@ -451,7 +451,7 @@ impl FromSql for Heading {
     }
 }
 
-/// SQLite's integers are signed; no file on this earth is longer than they can say.
+/// SQLite has signed integers only; no size or offset here comes near their end.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -119,6 +119,8 @@ impl Catalogue {
             let mut catalogue = Self { connection: Connection::open_with_flags(&path, flags)? };
             catalogue.configure()?;
             catalogue.migrate()?;
+            // A first look at the tables: damage is best noticed here, where the path is known.
+            catalogue.state()?;
             Ok(catalogue)
         };
         open().map_err(|error: CatalogueError| error.at(&path))

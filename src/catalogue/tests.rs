@@ -121,6 +121,18 @@ fn what_is_no_database_is_named_and_left_alone() {
 }
 
 #[test]
+fn a_database_with_garbled_pages_is_named() {
+    let Fixture { data, catalogue, .. } = fixture();
+    drop(catalogue);
+    let path = data.path().join(CATALOGUE_FILE);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100..].fill(0xaa);
+    fs::write(&path, bytes).unwrap();
+    let error = Catalogue::open(data.path()).err().expect("its pages are garbled");
+    assert!(matches!(&error, CatalogueError::Damaged { path: named, .. } if *named == path), "{error}");
+}
+
+#[test]
 fn a_full_disk_changes_nothing_and_says_so() {
     let mut fixture = fixture();
     fixture.catalogue.record(fixture.root, &[file("a.md", &["one"])], &[], &[]).unwrap();

@@ -78,6 +78,17 @@ pub(super) fn remove_unfinished(directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// There are files of segments that no commit names: those that a killed run was writing or had just merged.
+pub(super) fn has_leftovers(directory: &Path, index: &Index) -> bool {
+    let (Ok(metas), Ok(entries)) = (index.load_metas(), fs::read_dir(directory)) else { return false };
+    let wanted = metas.list_segment_files();
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let own = name == META_FILE || name.as_encoded_bytes().starts_with(b".");
+        !own && !wanted.contains(Path::new(&name))
+    })
+}
+
 /// What a commit stores beside the documents: the state of the catalogue that they show.
 pub(super) fn payload(state: CatalogueState) -> String {
     format!("{}:{}", state.identity, state.generation)

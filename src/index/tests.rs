@@ -1,6 +1,10 @@
 use std::{cell::RefCell, fs, path::PathBuf};
 
-use proptest::{prelude::any, test_runner::TestRunner};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{Config, RngSeed, TestRunner},
+};
 
 use super::*;
 use crate::{
@@ -158,7 +162,7 @@ fn no_question_is_an_error() {
         reader.borrow_mut().search(question, 5).unwrap();
     }
     assert_eq!(library.texts("(dome) AND: +\"shutter", 9).len(), 3);
-    TestRunner::default()
+    TestRunner::new(same_cases(256))
         .run(&any::<String>(), |question| {
             let hits = reader.borrow_mut().search(&question, 5).unwrap();
             assert!(hits.len() <= 5);
@@ -204,6 +208,40 @@ fn a_change_that_only_the_catalogue_has_reaches_the_index_when_it_is_next_opened
     assert_eq!(library.texts("dome", 9).len(), 2);
     assert_eq!(library.texts("shutter controller", 9), Vec::<String>::new());
     assert_in_step(&library);
+}
+
+#[test]
+fn any_sequence_of_changes_and_interruptions_ends_where_a_fresh_index_would() {
+    // A step gives one of three files one of four contents (the last is: removed), whole or interrupted.
+    let contents = [&["red one", "shared"][..], &["green two", "shared", "shared"], &[]];
+    let names = ["a.md", "b.md", "c.md"];
+    let steps = vec((0..3usize, 0..4usize, any::<bool>()), 1..8);
+    TestRunner::new(same_cases(12))
+        .run(&steps, |steps| {
+            let library = Library::empty();
+            let mut state = [None; 3];
+            for (name, content, whole) in steps {
+                state[name] = contents.get(content);
+                let updated: Vec<FileUpdate> =
+                    state[name].iter().map(|texts| file(names[name], texts)).collect();
+                let removed = if updated.is_empty() { &names[name..=name] } else { &[] };
+                match whole {
+                    true => drop(library.writer().apply(&library.delta(&updated, removed)).unwrap()),
+                    false => library.record_only(&updated, removed),
+                }
+            }
+            drop(library.writer());
+            assert_in_step(&library);
+            let files = names.iter().zip(state).filter_map(|(name, texts)| Some(file(name, texts?)));
+            let fresh = Library::with(&files.collect::<Vec<_>>());
+            for question in ["red", "green", "shared", "one two", "a.md"] {
+                let mut found = [library.texts(question, 99), fresh.texts(question, 99)];
+                found.iter_mut().for_each(|texts| texts.sort());
+                prop_assert_eq!(&found[0], &found[1], "{}", question);
+            }
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]
@@ -324,6 +362,22 @@ fn temporary_files_of_a_killed_run_go() {
 }
 
 #[test]
+fn segments_of_a_killed_run_go() {
+    let library = observatory();
+    let name = "00112233445566778899aabbccddeeff.idx";
+    fs::write(library.index().join(name), "half a segment").unwrap();
+    let managed = library.index().join(".managed.json");
+    let mut files: Vec<String> = serde_json::from_str(&fs::read_to_string(&managed).unwrap()).unwrap();
+    files.push(name.into());
+    fs::write(&managed, serde_json::to_string(&files).unwrap()).unwrap();
+    drop(library.writer());
+    assert!(!library.index().join(name).exists());
+    assert_eq!(library.texts("camera", 9).len(), 1);
+    let index = disk::open(&library.index(), &schema::Fields::new()).unwrap();
+    assert!(!disk::has_leftovers(&library.index(), &index));
+}
+
+#[test]
 fn looking_for_changes_writes_nothing() {
     let library = observatory();
     let stamp = disk::Stamp::of(&library.index());
@@ -366,6 +420,11 @@ fn nothing_indexed_is_said_and_nothing_created() {
     assert!(!missing.exists());
     Catalogue::open(data.path()).unwrap();
     assert!(matches!(Reader::open(data.path()).err(), Some(IndexError::NothingIndexed)));
+}
+
+/// So many cases, the same ones in every run.
+fn same_cases(cases: u32) -> Config {
+    Config { cases, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..Config::default() }
 }
 
 /// Catalogue and index show the same state and hold the same chunks of the same files.

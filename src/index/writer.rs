@@ -161,6 +161,7 @@ impl Writer {
         let state = self.catalogue.state()?;
         if matches!(disk::shown_state(&self.index), Ok(Some(shown)) if shown == state) {
             self.in_step = true;
+            self.remove_leftovers();
             return Ok(());
         }
         let held = match disk::files_held(&self.index) {
@@ -179,6 +180,18 @@ impl Writer {
         removed.sort_unstable();
         added.sort_unstable();
         self.publish(&removed, &added)
+    }
+
+    /// Every commit removes the segments that are of no use any more; a run that was killed right after one could
+    /// not. Failing to is no harm: the next commit tries again.
+    fn remove_leftovers(&self) {
+        if self.documents.is_some() || !disk::has_leftovers(&self.directory, &self.index) {
+            return;
+        }
+        let removed = start_writer(&self.index).and_then(|writer| writer.garbage_collect_files().wait());
+        if let Err(error) = removed {
+            tracing::warn!("files that the search index does not need were not removed: {error}");
+        }
     }
 
     fn publish_change(&mut self, recorded: &Recorded) -> Result<()> {
