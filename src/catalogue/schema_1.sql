@@ -10,7 +10,7 @@ CREATE TABLE cache (
     tokens      INTEGER NOT NULL,
     bytes       INTEGER NOT NULL, -- allocated on disk
     created     INTEGER NOT NULL,
-    last_used   INTEGER NOT NULL,
+    last_used   INTEGER NOT NULL, -- in milliseconds, so that uses within a second keep their order
     PRIMARY KEY (fingerprint, segment)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cache_by_use ON cache (last_used);
