@@ -3,11 +3,14 @@
 //! Several processes may share one cache. Each sums what the records say inside its own write transaction, never
 //! what it remembers, so that together they keep to one budget.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{Catalogue, Result};
+
+/// How long noting the uses of cache files waits for another process that is writing.
+const PATIENCE_WHILE_ANSWERING: Duration = Duration::from_millis(20);
 
 /// One cache file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +22,21 @@ pub struct CacheRecord {
     pub tokens: u64,
     /// Allocated on disk.
     pub bytes: u64,
-    /// Milliseconds since the Unix epoch. Strictly increasing over uses, even when the clock is set back.
+    /// Milliseconds since the Unix epoch. Strictly increasing over uses, even when the clock is set back: what
+    /// counts as used just now gets its time from the catalogue, whatever is given here.
     pub last_used: i64,
+}
+
+/// What a load used, or found not to be there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CacheUses {
+    pub fingerprint: String,
+    /// Read from files.
+    pub read: Vec<CacheRecord>,
+    /// Segments found in memory. Those that have no record stay without.
+    pub touched: Vec<String>,
+    /// Segments whose file is not there or was of no use.
+    pub gone: Vec<String>,
 }
 
 /// The cache files of one model and prefix, added up.
@@ -60,6 +76,15 @@ impl Catalogue {
         Ok(Some(victims))
     }
 
+    /// Records a file that has just been written, with the size that it came out with.
+    pub fn cache_settle(&mut self, written: &CacheRecord) -> Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let last_used = next_use(&transaction)?;
+        record(&transaction, &CacheRecord { last_used, ..written.clone() })?;
+        transaction.commit()?;
+        Ok(())
+    }
+
     /// What [`cache_reserve`](Self::cache_reserve) would evict, without doing it.
     pub fn cache_victims(
         &self,
@@ -87,36 +112,64 @@ impl Catalogue {
         Ok(victims)
     }
 
-    /// Writes records in one transaction, replacing those of the same files. With `used`, the files count as used
-    /// just now; otherwise `last_used` is taken from the record.
-    pub fn cache_record(&mut self, records: &[CacheRecord], used: bool) -> Result<()> {
+    /// Writes records in one transaction, replacing those of the same files.
+    pub fn cache_record(&mut self, records: &[CacheRecord]) -> Result<()> {
         if records.is_empty() {
             return Ok(());
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let now = next_use(&transaction)?;
         for each in records {
-            let last_used = if used { now } else { each.last_used };
-            record(&transaction, &CacheRecord { last_used, ..each.clone() })?;
+            record(&transaction, each)?;
         }
         transaction.commit()?;
         Ok(())
     }
 
-    /// Marks segments of one fingerprint as used just now, in one transaction. Those without a record stay without.
-    pub fn cache_touch(&mut self, fingerprint: &str, segments: &[String]) -> Result<()> {
-        if segments.is_empty() {
+    /// Notes what was used and what turned out to be gone, in one transaction.
+    ///
+    /// An answer waits for this, so it soon gives up where another process is writing: what is lost is the order of
+    /// a few uses, and a record that the next miss or start drops.
+    pub fn cache_note_uses(&mut self, uses: &CacheUses) -> Result<()> {
+        let gone = self.with_record(&uses.fingerprint, &uses.gone)?;
+        if uses.read.is_empty() && uses.touched.is_empty() && gone.is_empty() {
             return Ok(());
         }
+        let patience: i64 = self.connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
+        self.connection.busy_timeout(PATIENCE_WHILE_ANSWERING)?;
+        let noted = self.note_uses(uses, &gone);
+        self.connection.busy_timeout(Duration::from_millis(patience.unsigned_abs()))?;
+        Ok(noted?)
+    }
+
+    fn note_uses(&mut self, uses: &CacheUses, gone: &[&String]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = next_use(&transaction)?;
-        for segment in segments {
+        for each in &uses.read {
+            record(&transaction, &CacheRecord { last_used: now, ..each.clone() })?;
+        }
+        for segment in &uses.touched {
             transaction
                 .prepare_cached("UPDATE cache SET last_used = ?3 WHERE fingerprint = ?1 AND segment = ?2")?
-                .execute(params![fingerprint, segment, now])?;
+                .execute(params![uses.fingerprint, segment, now])?;
         }
-        transaction.commit()?;
-        Ok(())
+        for segment in gone {
+            forget(&transaction, &uses.fingerprint, segment)?;
+        }
+        transaction.commit()
+    }
+
+    /// Those of `segments` that have a record.
+    fn with_record<'a>(&self, fingerprint: &str, segments: &'a [String]) -> Result<Vec<&'a String>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM cache WHERE fingerprint = ?1 AND segment = ?2)")?;
+        let mut found = Vec::new();
+        for segment in segments {
+            if statement.query_row([fingerprint, segment], |row| row.get(0))? {
+                found.push(segment);
+            }
+        }
+        Ok(found)
     }
 
     /// Forgets files, given as (fingerprint, segment), in one transaction. Returns how many had a record.
@@ -324,6 +377,14 @@ mod tests {
         CacheRecord { fingerprint: "f".into(), segment: segment.into(), tokens: 10, bytes, last_used: 0 }
     }
 
+    fn of_f() -> CacheUses {
+        CacheUses { fingerprint: "f".into(), ..CacheUses::default() }
+    }
+
+    fn read(record: CacheRecord) -> CacheUses {
+        CacheUses { read: vec![record], ..of_f() }
+    }
+
     fn names(records: &[CacheRecord]) -> Vec<&str> {
         records.iter().map(|record| record.segment.as_str()).collect()
     }
@@ -332,7 +393,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut catalogue = Catalogue::open(folder.path()).unwrap();
         for segment in segments {
-            catalogue.cache_record(&[of(segment, 100)], true).unwrap();
+            catalogue.cache_note_uses(&read(of(segment, 100))).unwrap();
         }
         (folder, catalogue)
     }
@@ -340,7 +401,8 @@ mod tests {
     #[test]
     fn the_least_recently_used_make_room() {
         let (_folder, mut catalogue) = with(&["a", "b", "c"]);
-        catalogue.cache_touch("f", &["a".into(), "unknown".into()]).unwrap();
+        let uses = CacheUses { touched: vec!["a".into(), "unknown".into()], ..of_f() };
+        catalogue.cache_note_uses(&uses).unwrap();
 
         let evicted = catalogue.cache_reserve(&of("d", 150), 300, &|_| false).unwrap().unwrap();
 
@@ -383,15 +445,15 @@ mod tests {
     fn uses_keep_their_order_when_the_clock_is_set_back() {
         let (_folder, mut catalogue) = with(&[]);
         let far = CacheRecord { last_used: i64::MAX / 2, ..of("far", 1) };
-        catalogue.cache_record(&[far], false).unwrap();
-        catalogue.cache_record(&[of("later", 1)], true).unwrap();
+        catalogue.cache_record(&[far]).unwrap();
+        catalogue.cache_note_uses(&read(of("later", 1))).unwrap();
         assert_eq!(names(&catalogue.cache_trim(1, &|_| false).unwrap()), ["far"]);
     }
 
     #[test]
     fn groups_are_added_up_and_named() {
         let (_folder, mut catalogue) = with(&["a", "b"]);
-        catalogue.cache_record(&[CacheRecord { fingerprint: "g".into(), ..of("x", 7) }], true).unwrap();
+        catalogue.cache_note_uses(&read(CacheRecord { fingerprint: "g".into(), ..of("x", 7) })).unwrap();
         catalogue.cache_name_group("f", "a model").unwrap();
         catalogue.cache_name_group("gone", "another").unwrap();
 
@@ -407,5 +469,24 @@ mod tests {
         let forgotten = [("f".into(), "a".into()), ("f".into(), "unknown".into())];
         assert_eq!(catalogue.cache_forget(&forgotten).unwrap(), 1);
         assert_eq!(catalogue.cache_records().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn uses_are_given_up_while_another_process_writes_and_misses_need_no_lock() {
+        let (folder, mut catalogue) = with(&["a"]);
+        let mut other = Catalogue::open(folder.path()).unwrap();
+        let writing = other.connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+
+        catalogue.cache_note_uses(&CacheUses { gone: vec!["never there".into()], ..of_f() }).unwrap();
+        let gone = CacheUses { gone: vec!["a".into()], ..of_f() };
+        assert!(catalogue.cache_note_uses(&gone).is_err());
+        let patience = |catalogue: &Catalogue| -> i64 {
+            catalogue.connection.pragma_query_value(None, "busy_timeout", |row| row.get(0)).unwrap()
+        };
+        assert!(patience(&catalogue) > 1000, "what is not about an answer waits as before");
+
+        drop(writing);
+        catalogue.cache_note_uses(&gone).unwrap();
+        assert!(catalogue.cache_records().unwrap().is_empty());
     }
 }

@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::Connection;
 
-pub use cache::{CacheGroupRow, CacheRecord};
+pub use cache::{CacheGroupRow, CacheRecord, CacheUses};
 
 /// One connection to the catalogue. Cheap to open; every thread opens its own.
 pub struct Catalogue {

@@ -32,7 +32,7 @@ impl Store {
     /// estimate stands.
     pub(super) fn settle(&self, id: SegmentId, tokens: usize, bytes: u64) {
         let estimate = self.target.layout.file_bytes(&self.key(id), tokens);
-        let recorded = self.catalogue().cache_record(&[self.record(id, tokens, bytes)], true);
+        let recorded = self.catalogue().cache_settle(&self.record(id, tokens, bytes));
         // Some file systems take blocks of their own for a large file.
         let kept = if bytes > estimate { self.keep_to_budget() } else { Ok(()) };
         if let Err(error) = recorded.and(kept) {

@@ -77,8 +77,12 @@ fn create_unfinished(directory: &Path, path: &Path) -> io::Result<tempfile::Name
     }
 }
 
-/// Removes a file. `Ok(false)`: there was none.
+/// Removes a file. `Ok(false)`: there was none, or its directory is a link, which is not followed.
 pub(super) fn remove(path: &Path) -> io::Result<bool> {
+    let directory = path.parent().map(fs::symlink_metadata);
+    if !directory.is_some_and(|directory| directory.is_ok_and(|directory| directory.is_dir())) {
+        return Ok(false);
+    }
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -265,6 +269,14 @@ mod tests {
         let group = "ab".repeat(32);
         std::os::unix::fs::symlink(elsewhere.path().join(&group), folder.path().join(&group)).unwrap();
         assert!(scan(folder.path()).files.is_empty());
+
+        let (inner, two_digits) = (tempfile::tempdir().unwrap(), "cd");
+        fs::create_dir(inner.path().join(&group)).unwrap();
+        let target = elsewhere.path().join(&group).join(two_digits);
+        std::os::unix::fs::symlink(&target, inner.path().join(&group).join(two_digits)).unwrap();
+        assert!(scan(inner.path()).files.is_empty());
+        assert!(!remove(&path(inner.path(), &key(chunk()))).unwrap());
+        assert!(path(elsewhere.path(), &key(chunk())).exists());
     }
 
     #[test]

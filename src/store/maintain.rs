@@ -122,7 +122,7 @@ pub fn reconcile(data: &Path, catalogue: &mut Catalogue) -> Result<Reconciled, S
             Err(error) => tracing::warn!(path = %path.display(), %error, "a cache file was left alone"),
         }
     }
-    catalogue.cache_record(&adopted, false)?;
+    catalogue.cache_record(&adopted)?;
     done.adopted = adopted.len();
 
     let on_disk: HashSet<KvKey> = scan.files.iter().map(|(key, _)| *key).collect();
@@ -177,7 +177,7 @@ pub fn verify(
             }
             report.files += 1;
         }
-        catalogue.cache_record(&corrected, false)?;
+        catalogue.cache_record(&corrected)?;
         catalogue.cache_forget(&gone)?;
         progress((number * BATCH + batch.len()) as u64, total);
     }

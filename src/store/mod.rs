@@ -25,7 +25,7 @@ use key::{Fingerprint, KvKey, SegmentId};
 use memory::Memory;
 
 use crate::{
-    catalogue::{CacheRecord, Catalogue, CatalogueError},
+    catalogue::{CacheRecord, CacheUses, Catalogue, CatalogueError},
     config::StoreSettings,
     corpus::ChunkId,
     model::kv::KvSegment,
@@ -257,22 +257,21 @@ impl Store {
     /// by a crash, gets one. Should this fail, the order of eviction suffers and nothing else.
     fn note_uses(&self, ids: &[SegmentId], found: &[Found]) {
         let fingerprint = self.target.fingerprint.to_string();
-        let (mut read, mut touched, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        let mut uses = CacheUses { fingerprint, ..CacheUses::default() };
         for (id, found) in ids.iter().zip(found) {
             match found {
-                Found::Memory(_) => touched.push(id.to_string()),
-                Found::File { segment, bytes } => read.push(self.record(*id, segment.shape.tokens, *bytes)),
+                Found::Memory(_) => uses.touched.push(id.to_string()),
+                Found::File { segment, bytes } => {
+                    uses.read.push(self.record(*id, segment.shape.tokens, *bytes));
+                }
                 Found::Nothing(LoadError::Cancelled | LoadError::Io { .. }) => {}
-                Found::Nothing(_) => gone.push((fingerprint.clone(), id.to_string())),
+                // Another process may have put it back by now.
+                Found::Nothing(_) if self.path(*id).exists() => {}
+                Found::Nothing(_) => uses.gone.push(id.to_string()),
             }
         }
-        let mut catalogue = self.catalogue();
-        let noted = catalogue
-            .cache_record(&read, true)
-            .and_then(|()| catalogue.cache_touch(&fingerprint, &touched))
-            .and_then(|()| catalogue.cache_forget(&gone));
-        if let Err(error) = noted {
-            tracing::warn!(%error, "the use of cache files could not be recorded");
+        if let Err(error) = self.catalogue().cache_note_uses(&uses) {
+            tracing::debug!(%error, "the use of cache files was not recorded");
         }
     }
 

@@ -213,6 +213,8 @@ fn only_the_owner_can_read_the_cache() {
     }
 }
 
+type Harm<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 #[test]
 fn a_damaged_file_is_a_miss_once_and_is_replaced() {
     let data = Data::new();
@@ -220,7 +222,7 @@ fn a_damaged_file_is_a_miss_once_and_is_replaced() {
     let path = data.file(model(1), chunk(1));
     let length = FILE_BYTES as usize;
     let flip = |position: usize| move |bytes: &mut Vec<u8>| bytes[position] ^= 0x10;
-    let harms: [&dyn Fn(&mut Vec<u8>); 8] = [
+    let harms: [Harm<'_>; 8] = [
         &flip(0),
         &flip(20),
         &flip(4000),
