@@ -125,9 +125,13 @@ impl Claims {
             .into_iter()
             .find(|dtype| dtype_name(*dtype) == first.dtype)
             .ok_or_else(damaged)?;
+        let layers = self.tensors.len() / 2;
+        if layers == 0 {
+            return Err(damaged());
+        }
         Ok(Header {
             key: KvKey::parse(&self.metadata.key).ok_or_else(damaged)?,
-            shape: KvShape { layers: self.tensors.len() / 2, kv_heads, tokens, head_dim },
+            shape: KvShape { layers, kv_heads, tokens, head_dim },
             dtype,
             data_hash: blake3::Hash::from_hex(&self.metadata.blake3).map_err(|_| damaged())?,
         })
@@ -146,7 +150,8 @@ pub(super) fn header_bytes(length: [u8; LENGTH_BYTES], file_bytes: u64) -> Resul
     Ok(json as usize + LENGTH_BYTES)
 }
 
-/// [`KvShape::bytes`] for a shape that nobody has vouched for.
+/// [`KvShape::bytes`] for a shape that nobody has vouched for, of at least one layer: the factors come in an order
+/// in which no other product of them, as taken elsewhere, can overflow where this one does not.
 fn checked_bytes(shape: &KvShape, dtype: CacheDtype) -> Option<u64> {
     [2, shape.layers, shape.kv_heads, shape.tokens, shape.head_dim, dtype.bytes()]
         .into_iter()

@@ -1,6 +1,6 @@
 use std::{fs, io::Write as _};
 
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 use safetensors::{Dtype, SafeTensors};
 
 use super::*;
@@ -245,7 +245,46 @@ fn links_pipes_and_directories_are_not_read() {
     }
 }
 
+/// A file without data whose header gives `tensors` of one shape.
+fn empty_file(tensors: usize, shape: [usize; 3]) -> Vec<u8> {
+    let hash = blake3::hash(b"");
+    let mut json = format!(
+        r#"{{"__metadata__":{{"version":"1","key":"{}","tokens":"{}","blake3":"{hash}"}}"#,
+        key(),
+        shape[1]
+    );
+    for index in 0..tensors {
+        let (layer, part) = (index / 2, ["key", "value"][index % 2]);
+        let [a, b, c] = shape;
+        let tensor = format!(r#""dtype":"F16","shape":[{a},{b},{c}],"data_offsets":[0,0]"#);
+        json += &format!(r#","layer.{layer:03}.{part}":{{{tensor}}}"#);
+    }
+    json.push('}');
+    let length = (json.len() + 8).next_multiple_of(ALIGNMENT) - 8;
+    [&(length as u64).to_le_bytes()[..], format!("{json:length$}").as_bytes()].concat()
+}
+
+#[test]
+fn no_shape_makes_a_reader_panic() {
+    let scratch = Scratch::new();
+    let sizes = [0, 3, 4, 1 << 62, usize::MAX];
+    for tensors in 0..6 {
+        for shape in sizes.iter().flat_map(|a| sizes.iter().flat_map(|b| sizes.map(|c| [*a, *b, c]))) {
+            let result = scratch.read(&empty_file(tensors, shape));
+            // A segment of no tokens is the one of these that is what it says.
+            let sound = tensors == 4 && shape == [3, 0, 4];
+            assert_eq!(result.is_ok(), sound, "{tensors} tensors of {shape:?}");
+        }
+    }
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(0),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn no_bytes_are_taken_for_a_segment(bytes in proptest::collection::vec(any::<u8>(), 0..9000)) {
         prop_assert!(Scratch::new().read(&bytes).is_err());
