@@ -2,9 +2,18 @@
 //!
 //! Everything below takes a [`Config`] (or a part of it) as an argument; nothing reads the environment later.
 
+mod file;
+mod resolve;
+mod source;
+mod template;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use resolve::{ConfigError, Environment, Overrides};
 
 /// Everything a run of Gibbon needs to know, resolved once and passed down.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,4 +127,27 @@ pub struct ScreenSettings {
     pub theme: String,
     /// False when NO_COLOR is set.
     pub color: bool,
+}
+
+impl Strategy {
+    /// As it is typed: `ape`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Concat => "concat",
+            Self::Parallel => "parallel",
+            Self::Ape => "ape",
+        }
+    }
+}
+
+impl CacheDtype {
+    /// As it is typed: `f16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::F32 => "f32",
+        }
+    }
 }
