@@ -26,8 +26,14 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// The model: a GGUF file, a directory with safetensors, or owner/name[@revision][:file] on the Hugging Face Hub
-    #[arg(long, global = true, value_name = "MODEL")]
+    /// A path, or a name on the Hub
+    #[arg(
+        long,
+        global = true,
+        value_name = "MODEL",
+        help = "The model: a GGUF file, a directory with safetensors, \
+                or owner/name[@revision][:file] on the Hugging Face Hub"
+    )]
     pub model: Option<OsString>,
     /// The configuration file
     #[arg(long, global = true, value_name = "FILE")]
@@ -36,7 +42,7 @@ pub struct GlobalArgs {
     #[arg(long, global = true)]
     pub offline: bool,
     /// Number format of the stored KV cache
-    #[arg(long, global = true, value_name = "DTYPE", hide_possible_values = false)]
+    #[arg(long, global = true, value_name = "DTYPE")]
     pub cache_dtype: Option<CacheDtype>,
     /// Turn quantised weights into f32 when loading: exact, but larger and slower
     #[arg(long, global = true)]

@@ -1,8 +1,18 @@
 //! Parse, resolve, dispatch; the only place that exits.
 
-use std::{fs, io, path::Path, process::ExitCode};
+use std::{
+    fmt, fs,
+    io::{self, IsTerminal},
+    panic::PanicHookInfo,
+    path::Path,
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, Parser};
+use color_eyre::{
+    config::{HookBuilder, Theme},
+    section::PanicMessage,
+};
 use gibbon::{
     cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand},
     commands::{
@@ -10,7 +20,7 @@ use gibbon::{
         index, json, manual, model, search,
     },
     config::{Config, ConfigError, Environment, Overrides, Paths},
-    engine::{Engine, Event},
+    engine::{Engine, Event, visible},
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing_appender::{
@@ -23,12 +33,9 @@ use tracing_subscriber::EnvFilter;
 const LOG_FILES: usize = 7;
 
 fn main() -> ExitCode {
-    // Before any terminal is taken over, so that its panic hook runs after the screen's.
-    if let Err(error) = color_eyre::install() {
-        eprintln!("warning: panics will be reported plainly: {error}");
-    }
-    let cli = Cli::parse();
     let environment = Environment::of_process();
+    install_panic_report(&environment);
+    let cli = Cli::parse();
     let overrides = cli.overrides();
     let config = Config::resolve(&overrides, &environment);
     let mut console = console(&cli, &config, &overrides, &environment);
@@ -37,6 +44,37 @@ fn main() -> ExitCode {
         error.exit()
     });
     ExitCode::from(exit.code())
+}
+
+/// Reports of panics. Installed before any terminal is taken over, so that the screen's own hook, which gives the
+/// terminal back, runs first.
+fn install_panic_report(environment: &Environment) {
+    let mut report = HookBuilder::default().panic_message(PanicReport).display_env_section(false);
+    if !io::stderr().is_terminal() || environment.get("NO_COLOR").is_some() {
+        report = report.theme(Theme::new());
+    }
+    if let Err(error) = report.install() {
+        eprintln!("warning: panics will be reported plainly: {error}");
+    }
+}
+
+/// What a panic says may quote a document, so it is made harmless like everything else that does.
+struct PanicReport;
+
+impl PanicMessage for PanicReport {
+    fn display(&self, panic: &PanicHookInfo<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let payload = panic.payload();
+        let message = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        writeln!(f, "Gibbon crashed, which is a defect of Gibbon: {}", visible(message))?;
+        match panic.location() {
+            Some(location) => write!(f, "at {}:{}", location.file(), location.line()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Where there is no configuration, its error is reported in the colours that flags and variables alone allow.

@@ -183,18 +183,23 @@ pub fn show_path(path: &Path, here: &Path) -> String {
 }
 
 fn new_bar(label: &str, total: u64, unit: &str) -> ProgressBar {
-    let template = match (total, unit) {
+    let style = ProgressStyle::with_template(&bar_template(total, unit))
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()).with_style(style);
+    bar.set_message(label.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// A spinner while the total is unknown, else a bar.
+fn bar_template(total: u64, unit: &str) -> String {
+    match (total, unit) {
         (0, "") => "{spinner} {msg}".to_owned(),
         (0, "bytes") => "{spinner} {msg} {bytes}".to_owned(),
         (0, unit) => format!("{{spinner}} {{msg}} {{human_pos}} {unit}"),
         (_, "bytes") => "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left".to_owned(),
         (_, unit) => format!("{{msg}} {{bar:30}} {{human_pos}}/{{human_len}} {unit}, {{eta}} left"),
-    };
-    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()).with_style(style);
-    bar.set_message(label.to_owned());
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
+    }
 }
 
 impl Style {
@@ -303,5 +308,12 @@ mod tests {
         console.failure("it broke \u{1b}[2J", Some("Mend it."));
         assert_eq!(output.text(), "");
         assert_eq!(error.text(), "error: it broke ␛[2J\nhint: Mend it.\n");
+    }
+
+    #[test]
+    fn every_kind_of_progress_can_be_drawn() {
+        for (total, unit) in [(0, ""), (0, "bytes"), (0, "files"), (9, "bytes"), (9, "tokens")] {
+            assert!(ProgressStyle::with_template(&bar_template(total, unit)).is_ok(), "{total} {unit}");
+        }
     }
 }

