@@ -40,7 +40,10 @@ pub enum What {
     Resized(Size),
     Engine(Event),
     /// The engine has the request that the last [`Effect::Request`] asked for.
-    Sent { request: Request, id: RequestId },
+    Sent {
+        request: Request,
+        id: RequestId,
+    },
     /// The engine will say no more.
     EngineGone,
     /// The moment of [`App::deadline`] has come.
@@ -146,7 +149,8 @@ impl App {
     /// When something on the screen changes by itself next; `None` while nothing does.
     pub fn deadline(&self) -> Option<Duration> {
         let step = SPINNER_STEP.as_millis() as u64;
-        let spinner = self.is_busy().then(|| Duration::from_millis((self.now.as_millis() as u64 / step + 1) * step));
+        let spinner =
+            self.is_busy().then(|| Duration::from_millis((self.now.as_millis() as u64 / step + 1) * step));
         let interrupt = self.interrupted.map(|at| at + INTERRUPT_WINDOW);
         spinner.into_iter().chain(interrupt).min()
     }
@@ -178,7 +182,7 @@ impl App {
                 contexts.push(Context::Input);
             }
         }
-        contexts.push(Context::Anywhere);
+        contexts.extend([Context::Chat, Context::Anywhere]);
         contexts
     }
 
@@ -234,7 +238,9 @@ impl App {
     /// Brings what depends on the size up to date with it.
     fn reflow(&mut self) {
         if let Some(conversation) = self.panes().and_then(|panes| panes.conversation) {
-            self.transcript.resize(conversation.width.into(), conversation.height.into());
+            // A column stays free between the text and the scrollbar.
+            let width = usize::from(conversation.width).saturating_sub(1);
+            self.transcript.resize(width, conversation.height.into());
         }
     }
 }

@@ -68,9 +68,9 @@ fn with_label(label: &str, sources: &[RetrievedChunk]) -> Vec<usize> {
     if !ranks.is_empty() {
         return ranks;
     }
-    let of_file = sources.iter().filter(|source| {
-        normal(&source.label).split_once(" § ").is_some_and(|(file, _)| file == label)
-    });
+    let of_file = sources
+        .iter()
+        .filter(|source| normal(&source.label).split_once(" § ").is_some_and(|(file, _)| file == label));
     let ranks: Vec<_> = of_file.map(|source| source.rank).collect();
     if ranks.len() == 1 { ranks } else { Vec::new() }
 }
@@ -121,7 +121,9 @@ mod tests {
 
     #[test]
     fn other_brackets_stay() {
-        for text in ["a [b] c", "[dome.md]", "[", "]", "[]", "[log.md § Ma", "x[[log]]", "[log.md § May; b]", ""] {
+        for text in
+            ["a [b] c", "[dome.md]", "[", "]", "[]", "[log.md § Ma", "x[[log]]", "[log.md § May; b]", ""]
+        {
             assert_eq!(cited(text), text);
         }
         assert_eq!(cited("[[log.md § May]"), "[[2]");

@@ -5,7 +5,9 @@ use super::{
     entry::{Entry, Note, Severity, Stage, Turn},
     format::{count, duration},
 };
-use crate::engine::{Answer, Event, Failure, FailureKind, IndexReport, Outcome, RequestId, RetrievedChunk, StopReason};
+use crate::engine::{
+    Answer, Event, Failure, FailureKind, IndexReport, Outcome, RequestId, RetrievedChunk, StopReason,
+};
 
 /// Files left out that a report lists; the others are counted.
 const LISTED_ISSUES: usize = 6;
@@ -180,7 +182,12 @@ fn found_note(words: &str, chunks: Vec<RetrievedChunk>) -> Note {
         true => "The search is for words, not for meanings: try others.",
         false => "Tab goes to the sources; their text is there.",
     };
-    Note { text: format!("{found} for “{words}”."), hint: Some(hint.to_owned()), sources: chunks, ..Note::default() }
+    Note {
+        text: format!("{found} for “{words}”."),
+        hint: Some(hint.to_owned()),
+        sources: chunks,
+        ..Note::default()
+    }
 }
 
 fn report_note(report: IndexReport) -> Note {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::{
     citations::cite,
-    format,
-    phase_bar,
+    format, phase_bar,
     text::{Piece, Row, flow, wrap},
     theme::Role,
 };
@@ -241,6 +240,9 @@ fn tail_rows(turn: &Turn, width: usize) -> Vec<Row> {
     for warning in &turn.warnings {
         rows.extend(marked("!", Role::Warning, warning, Role::Warning, width));
     }
+    if !turn.warnings.is_empty() {
+        rows.push(Row::blank());
+    }
     rows.extend(ending_rows(turn, width));
     if let Some(timings) = &turn.timings {
         let bar = phase_bar::rows(timings, format::strategy(turn.strategy), width.saturating_sub(GUTTER));
@@ -278,11 +280,16 @@ fn failure_rows(failure: &Failure, width: usize) -> Vec<Row> {
 fn source_rows(sources: &[RetrievedChunk], width: usize) -> Vec<Row> {
     let item = |source: &RetrievedChunk| {
         let label = super::text::fit(&source.label, 40);
-        vec![Piece::new(format!("[{}]", source.rank), Role::Citation), Piece::new(format!(" {label}"), Role::Muted)]
+        vec![
+            Piece::new(format!("[{}]", source.rank), Role::Citation),
+            Piece::new(format!(" {label}"), Role::Muted),
+        ]
     };
     let items: Vec<_> = sources.iter().map(item).collect();
     let rows = flow(&items, width.saturating_sub(GUTTER), 2);
-    std::iter::once(Row::blank()).chain(rows.into_iter().map(|row| indented(row, "  ", Role::Base, 0))).collect()
+    std::iter::once(Row::blank())
+        .chain(rows.into_iter().map(|row| indented(row, "  ", Role::Base, 0)))
+        .collect()
 }
 
 fn note_rows(note: &Note, width: usize) -> Vec<Row> {
@@ -339,7 +346,8 @@ mod tests {
 
     #[test]
     fn a_growing_answer_is_laid_out_as_if_it_had_come_at_once() {
-        let text = "First paragraph, long enough to wrap.\n\n- a list item that wraps too\n- and\n日本語の文書 end";
+        let text =
+            "First paragraph, long enough to wrap.\n\n- a list item that wraps too\n- and\n日本語の文書 end";
         for width in [8, 20, 33] {
             let mut grown = Laid::default();
             for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
@@ -362,8 +370,9 @@ mod tests {
 
     #[test]
     fn list_items_hang_under_their_text() {
-        assert_eq!([hang("- a"), hang("12. a"), hang("  * a"), hang("a - b"), hang("3 a"), hang("")], [
-            2, 4, 4, 0, 0, 0
-        ]);
+        assert_eq!(
+            [hang("- a"), hang("12. a"), hang("  * a"), hang("a - b"), hang("3 a"), hang("")],
+            [2, 4, 4, 0, 0, 0]
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::text::fit_end;
+use super::text::{fit_end, width};
 use crate::{
     config::Strategy,
     engine::{CacheOrigin, IndexPhase, RetrievedChunk, Unit},
@@ -100,8 +100,8 @@ pub fn unit(unit: Unit) -> &'static str {
     }
 }
 
-/// Where a chunk stands, as an editor takes it: `docs/dome.md:14-38`, `manual.pdf page 3`; cut to `cells` at the
-/// beginning, since the end says most.
+/// Where a chunk stands, as an editor takes it: `docs/dome.md:14-38`, `manual.pdf page 3`. Without the folder where
+/// that takes more than `cells`, and then cut at the beginning, since the end says most.
 pub fn location(chunk: &RetrievedChunk, cells: usize) -> String {
     let place = match (chunk.lines, chunk.page) {
         (Some((first, last)), _) if first == last => format!(":{first}"),
@@ -109,14 +109,12 @@ pub fn location(chunk: &RetrievedChunk, cells: usize) -> String {
         (None, Some(page)) => format!(" page {page}"),
         (None, None) => String::new(),
     };
-    fit_end(&format!("{}{place}", short_path(&chunk.path)), cells)
-}
-
-/// The file's name and its folder's: enough to tell files apart, short enough for a column.
-fn short_path(path: &Path) -> String {
-    let parts: Vec<_> =
-        path.iter().rev().take(2).map(|part| part.to_string_lossy()).filter(|part| part != "/").collect();
-    parts.into_iter().rev().collect::<Vec<_>>().join("/")
+    let name =
+        |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let file = name(&chunk.path) + &place;
+    let folder = chunk.path.parent().map(name).unwrap_or_default();
+    let whole = if folder.is_empty() { file.clone() } else { format!("{folder}/{file}") };
+    fit_end(if width(&whole) <= cells { &whole } else { &file }, cells)
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ pub enum Context {
     Input,
     /// The sources have the keyboard.
     Sources,
-    /// Everywhere, but for what the help takes.
+    /// The help is not open.
+    Chat,
+    /// Everywhere.
     Anywhere,
 }
 
@@ -91,37 +93,37 @@ const fn bind(
     Binding { context, chords, action, description, hint }
 }
 
-use Context::{Answering, Anywhere, EmptyInput, Help, History, Input, Sources};
+use Context::{Answering, Anywhere, Chat, EmptyInput, Help, History, Input, Sources};
 use KeyCode::{BackTab, Char, Down, End, Enter, Esc, F, Home, PageDown, PageUp, Tab, Up};
 
-/// Every key, in the order in which the help and the footer show them.
+/// Every key, in the order in which the footer shows them and, section by section, the help.
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
     bind(Answering, &[key(Esc)], Action::Cancel, "Cancel the running answer; its text stays", Some("cancel")),
     bind(Input, &[key(Enter)], Action::Send, "Send the question", Some("send")),
+    bind(Sources, &[key(Up), key(Char('k'))], Action::PreviousSource, "Select the source before", Some("select")),
+    bind(Sources, &[key(Down), key(Char('j'))], Action::NextSource, "Select the source after", Some("select")),
+    bind(Sources, &[key(PageUp)], Action::SourcePageUp, "Scroll the source's text back", Some("scroll")),
+    bind(Sources, &[key(PageDown)], Action::SourcePageDown, "Scroll the source's text on", Some("scroll")),
+    bind(Sources, &[key(Esc)], Action::LeaveSources, "Back to the question", Some("back")),
+    bind(Chat, &[key(Tab), key(BackTab)], Action::SwitchPane, "Switch between question and sources", Some("sources")),
+    bind(Chat, &[key(F(1))], Action::OpenHelp, "This help", Some("help")),
+    bind(EmptyInput, &[key(Char('?'))], Action::OpenHelp, "This help, when the question is empty", None),
     bind(Input, &[ctrl(Char('j')), alt(Enter)], Action::Newline, "Begin a new line", Some("new line")),
     bind(History, &[key(Up)], Action::OlderQuestion, "The question before", None),
     bind(History, &[key(Down)], Action::NewerQuestion, "The question after", None),
     bind(Input, &[key(PageUp)], Action::PageUp, "Scroll the conversation back", None),
     bind(Input, &[key(PageDown)], Action::PageDown, "Scroll the conversation on", None),
-    bind(Sources, &[key(Up), key(Char('k'))], Action::PreviousSource, "Select the source before", Some("select")),
-    bind(Sources, &[key(Down), key(Char('j'))], Action::NextSource, "Select the source after", None),
-    bind(Sources, &[key(PageUp)], Action::SourcePageUp, "Scroll the source's text back", None),
-    bind(Sources, &[key(PageDown)], Action::SourcePageDown, "Scroll the source's text on", Some("scroll")),
-    bind(Sources, &[key(Esc)], Action::LeaveSources, "Back to the question", Some("back")),
-    bind(Anywhere, &[key(Tab), key(BackTab)], Action::SwitchPane, "Switch between question and sources", Some("sources")),
-    bind(Anywhere, &[ctrl(Char('s'))], Action::NextStrategy, "Next strategy: ape, parallel, concat, full", Some("strategy")),
-    bind(Anywhere, &[ctrl(Home)], Action::Oldest, "Beginning of the conversation", None),
-    bind(Anywhere, &[ctrl(End)], Action::Newest, "Newest text", None),
-    bind(Anywhere, &[ctrl(Char('l'))], Action::Redraw, "Draw the screen anew", None),
-    bind(Anywhere, &[ctrl(Char('z'))], Action::Suspend, "Back to the shell; `fg` comes back", None),
+    bind(Chat, &[ctrl(Char('s'))], Action::NextStrategy, "Next strategy: ape, parallel, concat, full", Some("strategy")),
+    bind(Chat, &[ctrl(Home)], Action::Oldest, "Beginning of the conversation", None),
+    bind(Chat, &[ctrl(End)], Action::Newest, "Newest text", None),
+    bind(Help, &[key(Esc), key(F(1)), key(Char('?')), key(Char('q'))], Action::CloseHelp, "Close the help", Some("close")),
+    bind(Help, &[key(Up), key(PageUp)], Action::HelpUp, "Scroll the help back", Some("scroll")),
+    bind(Help, &[key(Down), key(PageDown)], Action::HelpDown, "Scroll the help on", Some("scroll")),
     bind(Anywhere, &[ctrl(Char('c'))], Action::Interrupt, "Twice: quit", Some("twice: quit")),
     bind(EmptyInput, &[ctrl(Char('d'))], Action::Quit, "Quit, when the question is empty", None),
-    bind(Anywhere, &[key(F(1))], Action::OpenHelp, "This help", Some("help")),
-    bind(EmptyInput, &[key(Char('?'))], Action::OpenHelp, "This help, when the question is empty", None),
-    bind(Help, &[key(Esc), key(F(1)), key(Char('?')), key(Char('q'))], Action::CloseHelp, "Close the help", Some("close")),
-    bind(Help, &[key(Up), key(PageUp)], Action::HelpUp, "Scroll the help back", None),
-    bind(Help, &[key(Down), key(PageDown)], Action::HelpDown, "Scroll the help on", Some("scroll")),
+    bind(Anywhere, &[ctrl(Char('l'))], Action::Redraw, "Draw the screen anew", None),
+    bind(Anywhere, &[ctrl(Char('z'))], Action::Suspend, "Back to the shell; `fg` comes back", None),
 ];
 
 impl Chord {
@@ -213,7 +215,7 @@ mod tests {
         let question_mark = KeyEvent::new(Char('?'), KeyModifiers::SHIFT);
         assert_eq!(action(&question_mark, &[EmptyInput]), Some(Action::OpenHelp));
         let shift_tab = KeyEvent::new(BackTab, KeyModifiers::SHIFT);
-        assert_eq!(action(&shift_tab, &[Anywhere]), Some(Action::SwitchPane));
+        assert_eq!(action(&shift_tab, &[Chat]), Some(Action::SwitchPane));
     }
 
     #[test]
@@ -227,7 +229,8 @@ mod tests {
 
     #[test]
     fn hints_leave_out_what_another_context_covers() {
-        let words: Vec<_> = hints(&[Answering, Sources, Anywhere]).filter_map(|binding| binding.hint).collect();
+        let words: Vec<_> =
+            hints(&[Answering, Sources, Anywhere]).filter_map(|binding| binding.hint).collect();
         assert!(words.contains(&"cancel") && !words.contains(&"back"), "{words:?}");
     }
 }

@@ -21,6 +21,8 @@ mod engine_events;
 mod entry;
 mod format;
 mod input;
+#[cfg(test)]
+mod key_tests;
 pub mod keys;
 mod panes;
 mod phase_bar;

@@ -1,6 +1,6 @@
 //! Which pane is where, at every size of the terminal.
 
-use ratatui::layout::{Constraint, Layout, Rect, Size};
+use ratatui::layout::{Rect, Size};
 
 /// A smaller terminal gets a card that says so.
 pub const SMALLEST: Size = Size { width: 40, height: 10 };
@@ -46,20 +46,17 @@ impl Panes {
         let tabbed = size.width < SIDE_PANE_WIDTH;
         let most = usize::from(size.height / 4).clamp(1, 8);
         let input_height = input_rows.clamp(1, most) as u16 + 2;
-        // Where there is room, a blank row keeps the header apart from the text.
-        let top = if tabbed || size.height >= 16 { 1 } else { 0 };
-        let screen = Rect::new(0, 0, size.width, size.height);
-        let [header, under_header, body, input, footer] = Layout::vertical([
-            Constraint::Length(1),
-            Constraint::Length(top),
-            Constraint::Min(1),
-            Constraint::Length(input_height),
-            Constraint::Length(1),
-        ])
-        .areas(screen);
+        // Where there is room, a blank row keeps header and tabs apart from the text.
+        let gap = u16::from(size.height >= 16);
+        let footer = Rect::new(0, size.height - 1, size.width, 1);
+        let input = Rect::new(0, footer.y - input_height, size.width, input_height);
+        let header = Rect::new(0, 0, size.width, 1);
+        let tabs = Rect { y: header.bottom(), height: tabbed.into(), ..header };
+        let top = tabs.bottom() + gap;
+        let body = Rect { y: top, height: input.y - top, ..header };
         let mut panes = Self {
             header,
-            tabs: tabbed.then_some(under_header),
+            tabs: tabbed.then_some(tabs),
             conversation: None,
             divider: None,
             sources: None,
@@ -72,8 +69,10 @@ impl Panes {
                 Focus::Sources => panes.sources = Some(text(body)),
             }
         } else if size.width >= WIDE_WIDTH || focus == Focus::Sources {
-            let [conversation, divider, sources] =
-                Layout::horizontal([Constraint::Fill(3), Constraint::Length(1), Constraint::Fill(2)]).areas(body);
+            // Three parts for the conversation, two for its sources.
+            let conversation = Rect { width: (body.width - 1) * 3 / 5, ..body };
+            let divider = Rect { x: conversation.right(), width: 1, ..body };
+            let sources = Rect { x: divider.right(), width: body.right() - divider.right(), ..body };
             panes.conversation = Some(text(conversation));
             panes.divider = Some(divider);
             panes.sources = Some(text(sources));
@@ -130,7 +129,8 @@ mod tests {
             for height in 10..60 {
                 let panes = Panes::of(Size { width, height }, Focus::Sources, 30).expect("large enough");
                 let screen = Rect::new(0, 0, width, height);
-                let parts = [Some(panes.header), panes.tabs, panes.conversation, panes.sources, Some(panes.input)];
+                let parts =
+                    [Some(panes.header), panes.tabs, panes.conversation, panes.sources, Some(panes.input)];
                 assert!(parts.iter().flatten().all(|part| screen.union(*part) == screen), "{width}x{height}");
                 assert!(panes.conversation.or(panes.sources).is_some_and(|pane| pane.height > 0));
             }

@@ -7,15 +7,15 @@ use super::{
 };
 use crate::engine::Timings;
 
-/// Phases as bar and legend show them, in the order of [`Timings::phases`]. The glyphs differ, so that the bar can be
-/// read without colours.
+/// Phases as bar and legend show them, in the order of [`Timings::phases`]. Their heights differ, so that the bar can
+/// be read without colours.
 const LOOKS: [(Role, &str); 7] = [
-    (Role::Retrieve, "░"),
-    (Role::Load, "▒"),
-    (Role::Encode, "▓"),
-    (Role::Assemble, "▚"),
-    (Role::Prefill, "█"),
-    (Role::FirstToken, "▞"),
+    (Role::Retrieve, "▂"),
+    (Role::Load, "▃"),
+    (Role::Encode, "▆"),
+    (Role::Assemble, "▁"),
+    (Role::Prefill, "▇"),
+    (Role::FirstToken, "▅"),
     (Role::Decode, "▄"),
 ];
 
@@ -24,24 +24,21 @@ const MAX_BAR: usize = 72;
 
 /// Headline, bar and legend of one answer, in rows of at most `width` cells.
 pub fn rows(timings: &Timings, strategy: &str, width: usize) -> Vec<Row> {
-    let mut rows = flow(&headline(timings, strategy), width, 0);
+    let mut rows = flow(&headline(timings, strategy), width, 2);
     rows.push(bar(timings, width.min(MAX_BAR)));
     rows.extend(flow(&legend(timings), width, 2));
     rows
 }
 
 fn headline(timings: &Timings, strategy: &str) -> Vec<Vec<Piece>> {
-    let figure = |text: String, what: &str| vec![Piece::new(text, Role::Title), Piece::new(what, Role::Muted)];
-    let mut items = vec![figure(duration(timings.time_to_first_token_seconds), " to the first token")];
+    let figure =
+        |text: String, what: &str| vec![Piece::new(text, Role::Title), Piece::new(what, Role::Muted)];
+    let mut items = vec![figure(duration(timings.time_to_first_token_seconds), " to first token")];
     if timings.decode.tokens > 0 {
-        items.push(figure(format!("{:.1}", timings.decode.tokens_per_second), " tokens/s"));
+        items.push(figure(format!("{:.1}", timings.decode.tokens_per_second), " tok/s"));
     }
-    items.push(figure(duration(timings.total_seconds), " in all"));
+    items.push(figure(duration(timings.total_seconds), " total"));
     items.push(vec![Piece::new(strategy, Role::Muted)]);
-    let last = items.len() - 1;
-    for item in &mut items[..last] {
-        item.push(Piece::new(" · ", Role::Muted));
-    }
     items
 }
 
@@ -73,9 +70,11 @@ fn segments<const N: usize>(seconds: &[f64; N], width: usize) -> [usize; N] {
 fn legend(timings: &Timings) -> Vec<Vec<Piece>> {
     let phases = timings.phases();
     let details = details(timings);
-    let shown = phases.iter().zip(LOOKS).zip(details).filter(|((phase, _), detail)| {
-        phase.seconds > 0.0 || detail.is_some()
-    });
+    let shown = phases
+        .iter()
+        .zip(LOOKS)
+        .zip(details)
+        .filter(|((phase, _), detail)| phase.seconds > 0.0 || detail.is_some());
     shown
         .map(|((phase, (role, glyph)), detail)| {
             let mut item = vec![

@@ -1,5 +1,5 @@
-//! The loop between terminal, engine and clock. It waits for one of them, takes in everything that is there, and
-//! draws at most once in a frame's time, and only after something happened.
+//! The loop between terminal, engine and clock. It waits for one of them and takes in what happened, keys before
+//! anything else; it draws at most once in a frame's time, and only after something happened.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use crossterm::event::{Event as TerminalEvent, EventStream};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use ratatui::layout::Size;
 use tokio::{sync::mpsc::UnboundedReceiver, time};
 
@@ -26,8 +26,6 @@ use crate::{
 
 /// The shortest time between two pictures.
 const FRAME: Duration = Duration::from_millis(16);
-/// Engine events taken in before keys are looked at again.
-const EVENTS_AT_ONCE: usize = 256;
 
 /// The chat screen could not be shown, or not any longer.
 #[derive(Debug, thiserror::Error)]
@@ -95,11 +93,11 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                 biased;
                 () = &mut told_to_end => return Ok(()),
                 key = keys.next() => match key {
-                    Some(event) => self.on_terminal(event?, &mut keys, screen)?,
+                    Some(event) => self.on_terminal(event?, screen)?,
                     None => return Ok(()),
                 },
                 event = events.recv(), if engine_runs => match event {
-                    Some(event) => self.on_engine(event, &mut events, screen)?,
+                    Some(event) => self.on(What::Engine(event), screen)?,
                     None => {
                         engine_runs = false;
                         self.on(What::EngineGone, screen)?
@@ -117,46 +115,12 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         }
     }
 
-    /// Takes in this event of the terminal and those that are waiting behind it.
-    fn on_terminal(&mut self, event: TerminalEvent, keys: &mut EventStream, screen: &mut Screen) -> io::Result<Next> {
-        let mut event = event;
-        loop {
-            let what = match event {
-                TerminalEvent::Key(key) => Some(What::Key(key)),
-                TerminalEvent::Paste(text) => Some(What::Paste(text)),
-                TerminalEvent::Resize(width, height) => Some(What::Resized(Size { width, height })),
-                _ => None,
-            };
-            if let Some(what) = what
-                && self.on(what, screen)? == Next::Quit
-            {
-                return Ok(Next::Quit);
-            }
-            match keys.next().now_or_never() {
-                Some(Some(following)) => event = following?,
-                _ => return Ok(Next::GoOn),
-            }
-        }
-    }
-
-    /// Takes in this event of the engine and those that are waiting behind it.
-    fn on_engine(
-        &mut self,
-        event: Event,
-        events: &mut UnboundedReceiver<Event>,
-        screen: &mut Screen,
-    ) -> io::Result<Next> {
-        let mut next = Some(event);
-        for _ in 0..EVENTS_AT_ONCE {
-            let Some(event) = next else { break };
-            if self.on(What::Engine(event), screen)? == Next::Quit {
-                return Ok(Next::Quit);
-            }
-            next = events.try_recv().ok();
-        }
-        match next {
-            Some(event) => self.on(What::Engine(event), screen),
-            None => Ok(Next::GoOn),
+    fn on_terminal(&mut self, event: TerminalEvent, screen: &mut Screen) -> io::Result<Next> {
+        match event {
+            TerminalEvent::Key(key) => self.on(What::Key(key), screen),
+            TerminalEvent::Paste(text) => self.on(What::Paste(text), screen),
+            TerminalEvent::Resize(width, height) => self.on(What::Resized(Size { width, height }), screen),
+            _ => Ok(Next::GoOn),
         }
     }
 
@@ -180,12 +144,19 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
     fn request(&mut self, request: Request) {
         let id = (self.next_request)();
         let command = match request.clone() {
-            Request::Ask { question, strategy } => {
-                Command::Ask(AskRequest { id, question, strategy: Some(strategy), chunks: None, max_tokens: None })
-            }
-            Request::Index { path } => {
-                Command::Index(IndexRequest { id, add: vec![expand_home(path)], forget: Vec::new(), encode: true })
-            }
+            Request::Ask { question, strategy } => Command::Ask(AskRequest {
+                id,
+                question,
+                strategy: Some(strategy),
+                chunks: None,
+                max_tokens: None,
+            }),
+            Request::Index { path } => Command::Index(IndexRequest {
+                id,
+                add: vec![expand_home(path)],
+                forget: Vec::new(),
+                encode: true,
+            }),
             Request::Search { words } => Command::Search(SearchRequest { id, question: words, chunks: None }),
         };
         // The screen knows the id before the first event about it can be taken in.

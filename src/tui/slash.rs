@@ -30,12 +30,10 @@ pub fn parse(text: &str) -> Result<Slash, String> {
     match (name, argument) {
         ("/help", "") => Ok(Slash::Help),
         ("/quit", "") => Ok(Slash::Quit),
-        ("/strategy", name) => {
-            format::strategy_named(name).map(Slash::Strategy).ok_or_else(|| {
-                let known = format::STRATEGIES.map(format::strategy).join(", ");
-                format!("`/strategy` takes the name of a strategy: {known}.")
-            })
-        }
+        ("/strategy", name) => format::strategy_named(name).map(Slash::Strategy).ok_or_else(|| {
+            let known = format::STRATEGIES.map(format::strategy).join(", ");
+            format!("`/strategy` takes the name of a strategy: {known}.")
+        }),
         ("/index", "") => Err("`/index` takes the path of a folder or a file: `/index ~/notes`.".to_owned()),
         ("/index", path) => Ok(Slash::Index(path.into())),
         ("/search", "") => Err("`/search` takes words to look for: `/search dome wind`.".to_owned()),

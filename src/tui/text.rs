@@ -231,7 +231,7 @@ fn row(cells: &[Cell<'_>], indent: usize) -> Row {
 }
 
 /// Lays `items` out one after the other with `gap` spaces between them, on as many rows as it takes; an item is never
-/// split (but cut, where it is wider than a row).
+/// split, unless it is wider than a row.
 pub fn flow(items: &[Vec<Piece>], width: usize, gap: usize) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut used = 0;
@@ -245,8 +245,8 @@ pub fn flow(items: &[Vec<Piece>], width: usize, gap: usize) -> Vec<Row> {
                 used += gap + item_width;
             }
             _ if item_width > width => {
-                rows.push(cut(item, width));
-                used = width;
+                rows.extend(wrap(&item.pieces, width, 2));
+                used = rows.last().map_or(0, Row::width);
             }
             _ => {
                 rows.push(item);
@@ -334,7 +334,8 @@ mod tests {
     fn flowing_keeps_items_whole() {
         let items: Vec<_> =
             ["[1] one", "[2] two", "[3] three"].map(|text| vec![Piece::new(text, Role::Base)]).to_vec();
-        let rows = flow(&items, 18, 2);
-        assert_eq!(rows.iter().map(Row::text).collect::<Vec<_>>(), ["[1] one  [2] two", "[3] three"]);
+        let text = |width| flow(&items, width, 2).iter().map(Row::text).collect::<Vec<_>>();
+        assert_eq!(text(18), ["[1] one  [2] two", "[3] three"]);
+        assert_eq!(text(7), ["[1] one", "[2] two", "[3]", "  three"]);
     }
 }

@@ -134,7 +134,8 @@ impl Theme {
     /// Reads a theme file's text; `name` is for the error.
     pub fn parse(name: &str, text: &str) -> Result<Self, ThemeError> {
         let malformed = |reason: String| ThemeError::Malformed { name: name.to_owned(), reason };
-        let looks: BTreeMap<Role, Look> = toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let looks: BTreeMap<Role, Look> =
+            toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
         let mut theme = match name {
             "ansi" => Self { styles: [Style::new(); Role::ALL.len()] },
             _ => Self::parse("ansi", BUILT_IN[0].1)?,

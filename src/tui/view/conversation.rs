@@ -8,11 +8,7 @@ use ratatui::{
 };
 
 use super::{
-    super::{
-        app::App,
-        format::{count, duration},
-        theme::Role,
-    },
+    super::{app::App, format::count, theme::Role},
     line, spinner, welcome,
 };
 
@@ -38,10 +34,10 @@ fn activity(app: &App) -> Line<'static> {
     let Some((_, turn)) = app.turns().rev().find(|(_, turn)| turn.is_running()) else {
         return Line::default();
     };
-    let elapsed = duration(app.now.saturating_sub(turn.asked_at).as_millis() as f64 / 1e3);
+    let elapsed = app.now.saturating_sub(turn.asked_at).as_secs_f64();
     Line::from(vec![
         Span::styled(format!("{} ", spinner(app)), app.theme.style(Role::Accent)),
-        Span::styled(format!("{} · {elapsed}", turn.activity()), app.theme.style(Role::Muted)),
+        Span::styled(format!("{} · {elapsed:.1} s", turn.activity()), app.theme.style(Role::Muted)),
     ])
 }
 

@@ -21,13 +21,15 @@ use crate::engine::{Progress, Status};
 
 /// Cells of the bar of background work.
 const PROGRESS_CELLS: usize = 12;
+/// Kept free for what stands on the right.
+const LEAST_RIGHT: usize = 10;
 /// Between what stands on the left and what stands on the right.
 const GAP: usize = 3;
 
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let columns = usize::from(area.width);
-    let left = who(app, columns / 2);
+    let left = who(app, columns.saturating_sub(LEAST_RIGHT + GAP));
     let left_width = left.width();
     left.render(area, buffer);
     if let Some(right) = what(app, columns.saturating_sub(left_width + GAP)) {
@@ -86,7 +88,7 @@ fn what(app: &App, columns: usize) -> Option<Line<'static>> {
         }
         shown = longer;
     }
-    Some(Line::styled(shown, style(Role::Muted)))
+    Some(Line::from(Span::styled(shown, style(Role::Muted))))
 }
 
 /// What is indexed, the most important first.

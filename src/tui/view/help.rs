@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Cells of the column with the keys.
-const KEY_COLUMN: usize = 18;
+const KEY_COLUMN: usize = 20;
 /// The widest that the card gets.
 const WIDEST: u16 = 76;
 
@@ -66,7 +66,7 @@ fn rows() -> Vec<Row> {
     let sections = [
         ("Question", &[Context::Answering, Context::Input, Context::History][..]),
         ("Sources", &[Context::Sources]),
-        ("Everywhere", &[Context::Anywhere, Context::EmptyInput]),
+        ("Everywhere", &[Context::Chat, Context::EmptyInput, Context::Anywhere]),
         ("This help", &[Context::Help]),
     ];
     let mut rows = Vec::new();

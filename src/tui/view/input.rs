@@ -36,7 +36,8 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let (rows, (row, column)) = app.input.rows(columns);
     let first = (row + 1).saturating_sub(text.height.into());
     if app.input.is_empty() {
-        let words = if app.running().is_some() { "The next question …" } else { "Ask about your files …" };
+        let words =
+            if app.running().is_some() { "The next question …" } else { "Ask about your files …" };
         Line::from(Span::styled(words, app.theme.style(Role::Muted))).render(text, buffer);
     } else {
         draw_rows(&rows[first..], &app.theme, text, buffer);

@@ -82,7 +82,13 @@ fn draw_list(app: &App, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Rank, label and score; under them where the chunk stands, its tokens, and where its cache came from.
-fn item_rows(app: &App, index: usize, chunk: &RetrievedChunk, chosen: bool, columns: usize) -> [Row; ITEM_ROWS] {
+fn item_rows(
+    app: &App,
+    index: usize,
+    chunk: &RetrievedChunk,
+    chosen: bool,
+    columns: usize,
+) -> [Row; ITEM_ROWS] {
     let marker = if chosen { "▸" } else { " " };
     let rank = format!("{:>2}", chunk.rank);
     let score = format!("{:.2}", chunk.score);
@@ -97,13 +103,17 @@ fn item_rows(app: &App, index: usize, chunk: &RetrievedChunk, chosen: bool, colu
         Piece::new(format!("{gap}{score}"), Role::Muted),
     ]);
     let (mark, word, role) = cache_mark(app, index, chunk);
-    let tokens = if chunk.tokens > 0 { format!(" · {} tokens", chunk.tokens) } else { String::new() };
     let right = format!("{mark} {word}");
     let free = columns.saturating_sub(5 + width(&right) + 2);
-    let place = location(chunk, free.saturating_sub(width(&tokens)).max(free.min(16)));
-    let left = fit(&format!("{place}{tokens}"), free);
+    let place = location(chunk, free);
+    let tokens = format!(" · {} tokens", chunk.tokens);
+    let left = match chunk.tokens > 0 && width(&place) + width(&tokens) <= free {
+        true => place + &tokens,
+        false => place,
+    };
     let gap = " ".repeat(free - width(&left) + 2);
-    let second = Row::new(vec![Piece::new(format!("     {left}{gap}"), Role::Muted), Piece::new(right, role)]);
+    let second =
+        Row::new(vec![Piece::new(format!("     {left}{gap}"), Role::Muted), Piece::new(right, role)]);
     [first, second]
 }
 
@@ -132,7 +142,11 @@ fn cache_mark(app: &App, index: usize, chunk: &RetrievedChunk) -> (&'static str,
 
 /// The line between list and text: whose text it is, and how much of it is above and below.
 fn rule_row(chunk: &RetrievedChunk, rows: usize, top: usize, height: usize, columns: usize) -> Row {
-    let more = if rows > height { format!(" {}-{} of {rows} ", top + 1, (top + height).min(rows)) } else { String::new() };
+    let more = if rows > height {
+        format!(" {}-{} of {rows} ", top + 1, (top + height).min(rows))
+    } else {
+        String::new()
+    };
     let place = location(chunk, columns.saturating_sub(6 + width(&more)));
     let fill = columns.saturating_sub(4 + width(&place) + width(&more) + 1);
     Row::new(vec![

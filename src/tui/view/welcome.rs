@@ -18,7 +18,15 @@ const WIDEST: u16 = 72;
 
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let width = area.width.min(WIDEST);
-    let rows = rows(app.status.as_ref(), width.into());
+    let mut rows = rows(app.status.as_ref(), width.into());
+    // Where there is no room for all of it, the commands stay.
+    let height = usize::from(area.height);
+    if rows.len() > height {
+        rows.retain(|row| !row.pieces.is_empty());
+    }
+    if rows.len() > height {
+        rows.retain(|row| row.pieces.iter().any(|piece| piece.role == Role::Key));
+    }
     let free = area.height.saturating_sub(rows.len() as u16);
     let left = (area.width - width) / 2;
     let place = Rect { x: area.x + left.min(6), y: area.y + free / 3, width, height: area.height - free / 3 };
@@ -34,27 +42,29 @@ fn rows(status: Option<&Status>, width: usize) -> Vec<Row> {
 }
 
 fn first_steps(status: &Status, width: usize) -> Vec<Row> {
-    let mut rows = vec![heading("Welcome to Gibbon"), Row::blank()];
-    rows.extend(plain("Chat with your own files: the model reads each of them once. Two things are needed.", width));
-    rows.push(Row::blank());
     let has_model = status.model.is_some();
-    rows.push(step(has_model, "A language model"));
+    let has_documents = status.chunks > 0;
+    let mut rows = vec![heading("Welcome to Gibbon"), Row::blank()];
+    rows.extend(plain("Chat with your own files. Two things are needed first:", width));
+    rows.push(Row::blank());
+    rows.push(step(has_model, "A language model", "is there"));
     if !has_model {
         rows.push(command("gibbon model pull", "fetches the small default one", width));
     }
     rows.push(Row::blank());
-    rows.push(step(status.chunks > 0, "Your documents"));
-    if status.chunks == 0 {
+    rows.push(step(has_documents, "Your documents", "are there"));
+    if !has_documents {
         rows.push(command("gibbon index FOLDER", "reads and caches them", width));
         if has_model {
             rows.push(command("/index FOLDER", "does it here", width));
         }
     }
     rows.push(Row::blank());
-    rows.extend(plain("Or see it work first, with the documents that come with it:", width));
+    rows.extend(plain("Or see it work first, with sample documents:", width));
     rows.push(command("gibbon demo", "does all of it", width));
     rows.push(Row::blank());
-    rows.extend(plain("Leave with Ctrl-C twice, run the command, and start Gibbon again.", width).into_iter().map(muted));
+    let then = plain("Quit with Ctrl-C twice, run a command, start Gibbon again.", width);
+    rows.extend(then.into_iter().map(muted));
     rows
 }
 
@@ -66,9 +76,12 @@ fn ready(status: &Status, width: usize) -> Vec<Row> {
     rows.extend(plain(&there, width));
     rows.push(Row::blank());
     rows.extend(
-        plain("What you ask is answered from the chunks that match it; their numbers stand in the answer.", width)
-            .into_iter()
-            .map(muted),
+        plain(
+            "What you ask is answered from the chunks that match it; their numbers stand in the answer.",
+            width,
+        )
+        .into_iter()
+        .map(muted),
     );
     rows
 }
@@ -88,10 +101,9 @@ fn muted(mut row: Row) -> Row {
     row
 }
 
-fn step(done: bool, what: &str) -> Row {
+fn step(done: bool, what: &str, there: &str) -> Row {
     let (mark, role) = if done { ("✓ ", Role::Success) } else { ("○ ", Role::Accent) };
-    let state = if done { " is there" } else { "" };
-    let state = if done && what.ends_with('s') { " are there" } else { state };
+    let state = if done { format!(" {there}") } else { String::new() };
     Row::new(vec![Piece::new(mark, role), Piece::new(what, Role::Base), Piece::new(state, Role::Muted)])
 }
 

@@ -1,0 +1,4 @@
+//! All integration tests, in one binary.
+
+mod chat_pty;
+mod tui;
