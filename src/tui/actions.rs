@@ -21,7 +21,7 @@ impl App {
         }
         match action {
             Action::Send => {
-                self.transcript.to_newest();
+                self.transcript.show_newest();
                 return self.send();
             }
             Action::Cancel => return self.cancel(),
@@ -30,12 +30,14 @@ impl App {
             Action::Redraw => return vec![Effect::Redraw],
             Action::Suspend => return vec![Effect::Suspend],
             Action::Newline => self.input.newline(),
+            Action::DeleteWord => self.input.delete_word(),
+            Action::DeleteToLineStart => self.input.delete_to_line_start(),
             Action::OlderQuestion => self.input.older(),
             Action::NewerQuestion => self.input.newer(),
             Action::PageUp => self.transcript.scroll_pages(-1),
             Action::PageDown => self.transcript.scroll_pages(1),
-            Action::Oldest => self.transcript.to_oldest(),
-            Action::Newest => self.transcript.to_newest(),
+            Action::Oldest => self.transcript.show_oldest(),
+            Action::Newest => self.transcript.show_newest(),
             Action::SwitchPane => {
                 self.focus = if self.focus == Focus::Input { Focus::Sources } else { Focus::Input };
             }

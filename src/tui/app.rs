@@ -38,7 +38,7 @@ pub enum What {
     Key(KeyEvent),
     Paste(String),
     Resized(Size),
-    Engine(Event),
+    Engine(Box<Event>),
     /// The engine has the request that the last [`Effect::Request`] asked for.
     Sent {
         request: Request,
@@ -137,7 +137,7 @@ impl App {
                 self.size = size;
                 Vec::new()
             }
-            What::Engine(event) => self.on_engine(event),
+            What::Engine(event) => self.on_engine(*event),
             What::Sent { request, id } => self.on_sent(request, id),
             What::EngineGone => self.on_engine_gone(),
             What::Tick => Vec::new(),

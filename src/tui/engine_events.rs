@@ -99,12 +99,10 @@ impl App {
     }
 
     fn on_done(&mut self, id: RequestId, outcome: Outcome) {
+        self.end_indexing(id);
         match outcome {
             Outcome::Answer(answer) => self.change(id, |turn| finish(turn, answer)),
-            Outcome::Indexed(report) => {
-                self.indexing = None;
-                self.note(report_note(report));
-            }
+            Outcome::Indexed(report) => self.note(report_note(report)),
             Outcome::Found(chunks) => {
                 let words = self.take_search(id).unwrap_or_default();
                 self.note(found_note(&words, chunks));
@@ -126,10 +124,14 @@ impl App {
             });
         }
         self.take_search(id);
+        self.end_indexing(id);
+        self.note(Note::failure(failure));
+    }
+
+    fn end_indexing(&mut self, id: RequestId) {
         if self.indexing.is_some_and(|indexing| indexing.id == id) {
             self.indexing = None;
         }
-        self.note(Note::failure(failure));
     }
 
     fn take_search(&mut self, id: RequestId) -> Option<String> {

@@ -224,16 +224,9 @@ fn question_rows(turn: &Turn, width: usize) -> Vec<Row> {
     rows
 }
 
-/// What follows the answer's text.
+/// What follows the answer's text. While the answer is under way, the last row is for what it is doing.
 fn tail_rows(turn: &Turn, width: usize) -> Vec<Row> {
     let mut rows = Vec::new();
-    if turn.is_running() {
-        if !turn.text.is_empty() {
-            rows.push(Row::blank());
-        }
-        rows.push(Row::blank());
-        return rows;
-    }
     if !turn.text.is_empty() {
         rows.push(Row::blank());
     }
@@ -242,6 +235,10 @@ fn tail_rows(turn: &Turn, width: usize) -> Vec<Row> {
     }
     if !turn.warnings.is_empty() {
         rows.push(Row::blank());
+    }
+    if turn.is_running() {
+        rows.push(Row::blank());
+        return rows;
     }
     rows.extend(ending_rows(turn, width));
     if let Some(timings) = &turn.timings {
@@ -261,6 +258,7 @@ fn ending_rows(turn: &Turn, width: usize) -> Vec<Row> {
         Stage::Cancelled => notice("cancelled"),
         Stage::Answered(StopReason::MaxTokens) => notice("cut off: the answer reached its longest length"),
         Stage::Answered(StopReason::ContextFull) => notice("cut off: the model's context is full"),
+        Stage::Answered(_) if turn.text.is_empty() => notice("no answer: the model ended it at once"),
         Stage::Failed(failure) => failure_rows(failure, width),
         _ => return Vec::new(),
     };

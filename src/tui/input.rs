@@ -46,6 +46,14 @@ impl Input {
         self.area.insert_newline();
     }
 
+    pub fn delete_word(&mut self) {
+        self.area.delete_word();
+    }
+
+    pub fn delete_to_line_start(&mut self) {
+        self.area.delete_line_by_head();
+    }
+
     /// Inserts text as it is, line breaks too, but for what a terminal acts on. False where it was cut.
     pub fn paste(&mut self, text: &str) -> bool {
         let mut end = text.len().min(MAX_PASTE);

@@ -35,7 +35,7 @@ fn tell(app: &mut App, what: What) -> Vec<Effect> {
 }
 
 fn engine(app: &mut App, event: Event) -> Vec<Effect> {
-    tell(app, What::Engine(event))
+    tell(app, What::Engine(Box::new(event)))
 }
 
 fn press(app: &mut App, chord: Chord) -> Vec<Effect> {
@@ -151,6 +151,12 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert_eq!(app.input.text(), "draft\n", "{name}");
         }
+        Action::DeleteWord | Action::DeleteToLineStart => {
+            type_text(&mut app, " of two");
+            press(&mut app, chord);
+            let expected = if binding.action == Action::DeleteWord { "draft of " } else { "" };
+            assert_eq!(app.input.text(), expected, "{name}");
+        }
         Action::Cancel => {
             assert_eq!(press(&mut app, chord), [Effect::Cancel(ID)]);
             assert_eq!(stage(&app), Stage::Cancelled);
@@ -169,7 +175,7 @@ fn check(binding: &Binding, chord: Chord) {
             assert!(app.transcript.position().0 < before);
         }
         Action::PageDown => {
-            app.transcript.to_oldest();
+            app.transcript.show_oldest();
             press(&mut app, chord);
             assert!(app.transcript.position().0 > 0);
         }
@@ -178,7 +184,7 @@ fn check(binding: &Binding, chord: Chord) {
             assert_eq!(app.transcript.position().0, 0);
         }
         Action::Newest => {
-            app.transcript.to_oldest();
+            app.transcript.show_oldest();
             press(&mut app, chord);
             assert_eq!(app.transcript.position().0, before);
         }

@@ -28,6 +28,8 @@ pub enum Context {
 pub enum Action {
     Send,
     Newline,
+    DeleteWord,
+    DeleteToLineStart,
     Cancel,
     OlderQuestion,
     NewerQuestion,
@@ -110,6 +112,8 @@ pub const BINDINGS: &[Binding] = &[
     bind(Chat, &[key(F(1))], Action::OpenHelp, "This help", Some("help")),
     bind(EmptyInput, &[key(Char('?'))], Action::OpenHelp, "This help, when the question is empty", None),
     bind(Input, &[ctrl(Char('j')), alt(Enter)], Action::Newline, "Begin a new line", Some("new line")),
+    bind(Input, &[ctrl(Char('w'))], Action::DeleteWord, "Delete the word before the cursor", None),
+    bind(Input, &[ctrl(Char('u'))], Action::DeleteToLineStart, "Delete to the beginning of the line", None),
     bind(History, &[key(Up)], Action::OlderQuestion, "The question before", None),
     bind(History, &[key(Down)], Action::NewerQuestion, "The question after", None),
     bind(Input, &[key(PageUp)], Action::PageUp, "Scroll the conversation back", None),

@@ -33,7 +33,10 @@ pub fn rows(timings: &Timings, strategy: &str, width: usize) -> Vec<Row> {
 fn headline(timings: &Timings, strategy: &str) -> Vec<Vec<Piece>> {
     let figure =
         |text: String, what: &str| vec![Piece::new(text, Role::Title), Piece::new(what, Role::Muted)];
-    let mut items = vec![figure(duration(timings.time_to_first_token_seconds), " to first token")];
+    let mut items = Vec::new();
+    if timings.time_to_first_token_seconds > 0.0 {
+        items.push(figure(duration(timings.time_to_first_token_seconds), " to first token"));
+    }
     if timings.decode.tokens > 0 {
         items.push(figure(format!("{:.1}", timings.decode.tokens_per_second), " tok/s"));
     }

@@ -97,7 +97,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                     None => return Ok(()),
                 },
                 event = events.recv(), if engine_runs => match event {
-                    Some(event) => self.on(What::Engine(event), screen)?,
+                    Some(event) => self.on(What::Engine(Box::new(event)), screen)?,
                     None => {
                         engine_runs = false;
                         self.on(What::EngineGone, screen)?

@@ -97,11 +97,11 @@ impl Transcript {
         self.scroll(pages * self.height.saturating_sub(1).max(1) as isize);
     }
 
-    pub fn to_oldest(&mut self) {
+    pub fn show_oldest(&mut self) {
         self.scroll(-(self.rows() as isize));
     }
 
-    pub fn to_newest(&mut self) {
+    pub fn show_newest(&mut self) {
         self.reading_back = false;
     }
 
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn resizing_keeps_the_readers_place() {
         let mut transcript = transcript(50);
-        transcript.to_oldest();
+        transcript.show_oldest();
         transcript.scroll(60);
         let text = first_row(&transcript);
         let entry = |transcript: &Transcript| transcript.first_place().map(|(entry, _)| entry);
@@ -228,7 +228,7 @@ mod tests {
         assert!(first_row(&transcript).contains("note 0"));
         transcript.scroll_pages(1);
         assert_eq!(transcript.position().0, 9);
-        transcript.to_newest();
+        transcript.show_newest();
         assert_eq!(transcript.rows_below(), 0);
         assert_eq!(Transcript::default().visible().count(), 0);
     }

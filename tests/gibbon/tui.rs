@@ -48,7 +48,7 @@ impl Stage {
     }
 
     fn engine(&mut self, event: Event) {
-        self.tell(What::Engine(event));
+        self.tell(What::Engine(Box::new(event)));
     }
 
     fn wait(&mut self, milliseconds: u64) {

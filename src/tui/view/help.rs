@@ -28,12 +28,17 @@ pub fn draw(app: &App, top: usize, screen: Rect, buffer: &mut Buffer) {
     let card = card(Size { width: screen.width, height: screen.height });
     Clear.render(card, buffer);
     buffer.set_style(card, app.theme.style(Role::Base));
-    let title = Line::styled(" Help ", app.theme.style(Role::Title));
-    rounded(app.theme.style(Role::BorderFocus)).title(title).render(card, buffer);
     let text = inside(card);
-    let top = top.min(rows.len().saturating_sub(text.height.into()));
-    let cut: Vec<_> = rows.into_iter().skip(top).map(|row| cut(row, text.width.into())).collect();
-    draw_rows(&cut, &app.theme, text, buffer);
+    let most = rows.len().saturating_sub(text.height.into());
+    let title = Line::styled(" Help ", app.theme.style(Role::Title));
+    let mut frame = rounded(app.theme.style(Role::BorderFocus)).title(title);
+    if top < most {
+        frame = frame.title_bottom(Line::styled(" ↓ more ", app.theme.style(Role::Muted)).right_aligned());
+    }
+    frame.render(card, buffer);
+    let visible = rows.into_iter().skip(top.min(most));
+    let visible: Vec<_> = visible.map(|row| cut(row, text.width.into())).collect();
+    draw_rows(&visible, &app.theme, text, buffer);
 }
 
 /// Rows of the help that a screen of this size does not show at once.
