@@ -125,6 +125,8 @@ impl App {
         }
         self.take_search(id);
         self.end_indexing(id);
+        // A failure before the engine was ready is that of its start.
+        self.engine_gone |= self.status.is_none();
         self.note(Note::failure(failure));
     }
 

@@ -357,6 +357,18 @@ fn the_end_of_the_engine_is_the_end_of_its_answer() {
 }
 
 #[test]
+fn an_engine_that_cannot_start_says_why_and_spins_no_more() {
+    let mut app =
+        App::new(Theme::load("mono").expect("built in"), Strategy::Ape, Size { width: 90, height: 20 });
+    assert!(app.deadline().is_some(), "it is starting");
+    let failure = Failure { kind: FailureKind::Storage, message: "No room.".to_owned(), hint: None };
+    engine(&mut app, Event::Failed { id: RequestId(0), failure });
+    assert_eq!(app.deadline(), None);
+    let Some(Entry::Note(note)) = app.transcript.entries().last() else { panic!("the reason is shown") };
+    assert_eq!(note.text, "No room.");
+}
+
+#[test]
 fn an_empty_question_is_not_sent() {
     let mut app = ready();
     type_text(&mut app, "   ");

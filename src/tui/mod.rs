@@ -7,11 +7,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`app`] | the state, its messages and effects |
+//! | `actions`, `slash`, `engine_events` | what keys, slash commands and events change |
 //! | [`keys`] | the one table of keys, from which footer and help are made |
 //! | [`theme`] | roles of things on the screen, and the files that give them a style |
 //! | `transcript`, `entry` | the conversation, wrapped once per message and width |
 //! | `text`, `citations`, `phase_bar` | text as rows of cells; labels to numbers; timings to a bar |
-//! | `panes` | which pane is where at which size |
+//! | `panes`, `shelf`, `input` | which pane is where at which size; the sources; the question |
 //! | `view` | pure functions from the state to the picture |
 
 mod actions;

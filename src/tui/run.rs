@@ -2,7 +2,7 @@
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
 use std::{
-    io,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     pin::pin,
     time::{Duration, Instant},
@@ -32,6 +32,8 @@ const FRAME: Duration = Duration::from_millis(16);
 pub enum ScreenError {
     #[error(transparent)]
     Theme(#[from] ThemeError),
+    #[error("the chat needs a terminal; in a pipe or a script, use `gibbon ask`")]
+    NoTerminal,
     #[error("the terminal could not be used: {0}")]
     Terminal(#[from] io::Error),
 }
@@ -48,6 +50,9 @@ pub fn run_with(
     next_request: impl Fn() -> RequestId,
     events: UnboundedReceiver<Event>,
 ) -> Result<(), ScreenError> {
+    if !io::stdout().is_terminal() {
+        return Err(ScreenError::NoTerminal);
+    }
     let theme = Theme::load(&config.screen.theme)?;
     let theme = if config.screen.color { theme } else { theme.without_color() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -185,10 +190,12 @@ fn told_to_end() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = hang_up.recv() => {}
+            _ = interrupt.recv() => {}
         }
     })
 }

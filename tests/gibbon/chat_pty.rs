@@ -165,12 +165,28 @@ fn ctrl_d_on_an_empty_question_quits() {
 
 #[test]
 fn signals_give_the_terminal_back() {
-    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
+    use rustix::process::Signal;
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
         let chat = Chat::start(100, 30);
         chat.shows("Welcome");
         chat.signal(signal);
         chat.ends();
     }
+}
+
+#[test]
+fn without_a_terminal_it_says_so() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_gibbon"))
+        .arg("chat")
+        .env("GIBBON_HOME", home.path())
+        .env("HF_HUB_OFFLINE", "1")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("the program starts");
+    assert!(!output.status.success());
+    assert!(output.stdout.is_empty(), "no escape sequence goes into a pipe");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("terminal"), "{output:?}");
 }
 
 #[test]

@@ -42,6 +42,7 @@ fn who(app: &App, columns: usize) -> Line<'static> {
     let style = |role| app.theme.style(role);
     let dot = || Span::styled(" · ", style(Role::Muted));
     let name = match &app.status {
+        None if app.engine_gone => "not running".to_owned(),
         None => "starting".to_owned(),
         Some(Status { model: None, .. }) => "no model".to_owned(),
         Some(Status { model: Some(model), .. }) => model.name.clone(),
@@ -50,6 +51,7 @@ fn who(app: &App, columns: usize) -> Line<'static> {
     let name = fit(&name, columns.saturating_sub(strategy.len() + 12));
     let model_style = match &app.status {
         Some(Status { model: None, .. }) => style(Role::Warning),
+        None if app.engine_gone => style(Role::Error),
         _ => style(Role::Base),
     };
     Line::from(vec![
