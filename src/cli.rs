@@ -1,1 +1,362 @@
-//! To come.
+//! What was typed: the command line as clap's types. What it means is decided in [`crate::config`].
+
+use std::{ffi::OsString, path::PathBuf};
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::{
+    commands::Exit,
+    config::{CacheDtype, Overrides, Strategy},
+};
+
+/// Chat with your own files: the model reads every document once and keeps its KV cache on disk.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "gibbon", version, propagate_version = true, after_help = after_help())]
+#[command(subcommand_help_heading = "Commands")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// A path, or a name on the Hub
+    #[arg(
+        long,
+        global = true,
+        value_name = "MODEL",
+        help = "The model: a GGUF file, a directory with safetensors, \
+                or owner/name[@revision][:file] on the Hugging Face Hub"
+    )]
+    pub model: Option<OsString>,
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Never use the network
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Number format of the stored KV cache
+    #[arg(long, global = true, value_name = "DTYPE")]
+    pub cache_dtype: Option<CacheDtype>,
+    /// Turn quantised weights into f32 when loading: exact, but larger and slower
+    #[arg(long, global = true)]
+    pub dequantize: bool,
+    /// Most disk space for the KV cache, such as 20GiB
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub budget: Option<ByteSize>,
+    /// Print the result and errors, nothing else
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Print more, and write more into the log file
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// No colours
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Fetch the model if need be, index the sample documents, and answer a question with and without the cache
+    #[command(after_help = "Examples:\n  gibbon demo\n  gibbon demo --no-chat")]
+    Demo(DemoArgs),
+    /// Open the chat (the default without a command)
+    #[command(after_help = "Examples:\n  gibbon\n  gibbon chat --model ./model.gguf")]
+    Chat,
+    /// Index files and folders, and encode their KV caches
+    #[command(after_help = "Without a path, everything indexed before is brought up to date.\n\n\
+        Examples:\n  gibbon index ~/notes report.md\n  gibbon index\n  gibbon index --forget ~/notes")]
+    Index(IndexArgs),
+    /// Answer a question from the indexed documents
+    #[command(
+        after_help = "The answer goes to standard output; its sources and timings go to standard error.\n\
+        What is piped in is added to the question; in a shell loop, add </dev/null.\n\n\
+        Examples:\n  gibbon ask \"When does the dome close?\"\n  gibbon ask --strategy full -k 8 \"When does the dome close?\"\n  \
+        git diff | gibbon ask \"Which runbook covers this change?\"\n  gibbon ask --json \"Who is on call?\" | jq -r .answer"
+    )]
+    Ask(AskArgs),
+    /// Show the chunks that a question finds
+    #[command(
+        after_help = "Examples:\n  gibbon search \"wind limit\"\n  gibbon search --json -k 20 wind limit"
+    )]
+    Search(SearchArgs),
+    /// Answer a question by several strategies and compare their times and answers
+    #[command(after_help = "Examples:\n  gibbon compare \"When does the dome close?\"\n  \
+        gibbon compare --strategies ape,full --runs 5 -k 8 \"When does the dome close?\"")]
+    Compare(CompareArgs),
+    /// Look after the KV cache on disk
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Look after the models on this machine
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Check that everything Gibbon needs is there
+    Doctor(JsonArgs),
+    /// Show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Examples:\n  gibbon completions bash > ~/.local/share/bash-completion/completions/gibbon"
+    )]
+    Completions { shell: Shell },
+    /// Print the manual pages of all commands
+    #[command(
+        after_help = "Examples:\n  gibbon man | man -l -\n  gibbon man --directory ~/.local/share/man/man1"
+    )]
+    Man {
+        /// Write one file for each page into this directory instead
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct JsonArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Do not open the chat at the end
+    #[arg(long)]
+    pub no_chat: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct IndexArgs {
+    /// Files and folders to add
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Index only; KV caches are encoded when first needed
+    #[arg(long)]
+    pub no_encode: bool,
+    /// Files and folders to take out of the index, with their caches
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub forget: Vec<PathBuf>,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+/// What a question is answered from and with.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AnswerArgs {
+    /// Chunks to retrieve
+    #[arg(short = 'k', long = "chunks", value_name = "N")]
+    pub chunks: Option<usize>,
+    /// Most tokens of the answer
+    #[arg(long, value_name = "N")]
+    pub max_tokens: Option<usize>,
+    /// APE's attention temperature T, greater than 0 and at most 1
+    #[arg(long, value_name = "T")]
+    pub attention_temperature: Option<f32>,
+    /// APE's scale S, greater than 0 and at most 1
+    #[arg(long, value_name = "S")]
+    pub attention_scale: Option<f32>,
+    /// Sampling temperature; 0 is greedy
+    #[arg(long, value_name = "X")]
+    pub temperature: Option<f64>,
+    /// Sample from the most likely tokens that together have this probability
+    #[arg(long, value_name = "P")]
+    pub top_p: Option<f64>,
+    /// Seed of the sampling
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AskArgs {
+    /// The question; `-`, or no words, reads it from standard input
+    #[arg(value_name = "QUESTION")]
+    pub question: Vec<String>,
+    /// How chunks become context
+    #[arg(long, short)]
+    pub strategy: Option<Strategy>,
+    #[command(flatten)]
+    pub answer: AnswerArgs,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SearchArgs {
+    /// The question; `-`, or no words, reads it from standard input
+    #[arg(value_name = "QUESTION")]
+    pub question: Vec<String>,
+    /// Chunks to show
+    #[arg(short = 'k', long = "chunks", value_name = "N")]
+    pub chunks: Option<usize>,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CompareArgs {
+    /// The question; `-`, or no words, reads it from standard input
+    #[arg(value_name = "QUESTION")]
+    pub question: Vec<String>,
+    /// Strategies, separated by commas
+    #[arg(long, value_delimiter = ',', default_value = "full,concat,parallel,ape", value_name = "NAMES")]
+    pub strategies: Vec<Strategy>,
+    /// How often each strategy answers; times are medians
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub runs: u16,
+    #[command(flatten)]
+    pub answer: AnswerArgs,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum CacheCommand {
+    /// List the caches by model and prompt
+    Ls(JsonArgs),
+    /// Read every cache file, check it, and remove what is damaged
+    Verify(JsonArgs),
+    /// Remove caches of other models and prompts, and of chunks no longer indexed
+    Prune {
+        /// Remove every cache
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        json: JsonArgs,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum ModelCommand {
+    /// Fetch the model unless it is on this machine
+    Pull(JsonArgs),
+    /// List the models on this machine
+    Ls(JsonArgs),
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Print where configuration, data and logs are
+    Path,
+    /// Print the configuration that is in force, as a configuration file
+    Show,
+    /// Print a configuration file with the defaults
+    Template,
+}
+
+impl Cli {
+    /// The flags as settings; the command's own count as much as the global ones.
+    pub fn overrides(&self) -> Overrides {
+        let GlobalArgs { model, config, offline, cache_dtype, dequantize, budget, no_color, .. } =
+            self.global.clone();
+        let global = Overrides {
+            config_file: config,
+            model,
+            offline,
+            cache_dtype,
+            dequantize,
+            no_color,
+            budget,
+            ..Overrides::default()
+        };
+        match &self.command {
+            Some(Command::Ask(args)) => Overrides { strategy: args.strategy, ..args.answer.over(global) },
+            Some(Command::Compare(args)) => args.answer.over(global),
+            Some(Command::Search(args)) => Overrides { chunks: args.chunks, ..global },
+            _ => global,
+        }
+    }
+}
+
+impl AnswerArgs {
+    fn over(&self, global: Overrides) -> Overrides {
+        Overrides {
+            chunks: self.chunks,
+            max_tokens: self.max_tokens,
+            attention_temperature: self.attention_temperature,
+            attention_scale: self.attention_scale,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            seed: self.seed,
+            ..global
+        }
+    }
+}
+
+/// The end of `gibbon --help` and of the manual page.
+fn after_help() -> String {
+    let codes: Vec<String> =
+        Exit::ALL.iter().map(|exit| format!("  {:<4} {}", exit.code(), exit.meaning())).collect();
+    format!(
+        "Examples:\n  gibbon demo\n  gibbon index ~/notes\n  gibbon ask \"When does the dome close?\"\n  gibbon\n\n\
+         Exit codes:\n{}\n\n\
+         Environment:\n  \
+         GIBBON_HOME     keep configuration, data and logs under this one directory\n  \
+         GIBBON_CONFIG   the configuration file\n  \
+         GIBBON_MODEL    the model, as with --model\n  \
+         GIBBON_LOG      what is written to the log file, such as gibbon=debug\n  \
+         HF_HUB_OFFLINE  1: never use the network\n  \
+         NO_COLOR        no colours\n\n\
+         With --json, standard output is one JSON object with a \"schema\" number, also when a command fails\n(but for a wrong command line, which is reported on standard error alone).",
+        codes.join("\n")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_settings() {
+        let typed = [
+            "gibbon",
+            "ask",
+            "--strategy",
+            "full",
+            "-k",
+            "8",
+            "--budget",
+            "20GiB",
+            "--attention-scale",
+            "0.8",
+            "when",
+            "and",
+            "where",
+        ];
+        let cli = Cli::try_parse_from(typed).unwrap();
+        let overrides = cli.overrides();
+        assert_eq!(overrides.strategy, Some(Strategy::Full));
+        assert_eq!(overrides.chunks, Some(8));
+        assert_eq!(overrides.budget, Some(ByteSize::gib(20)));
+        assert_eq!(overrides.attention_scale, Some(0.8));
+        let Some(Command::Ask(args)) = cli.command else { panic!("not ask") };
+        assert_eq!(args.question, ["when", "and", "where"]);
+    }
+
+    #[test]
+    fn several_strategies_are_separated_by_commas() {
+        let cli = Cli::try_parse_from(["gibbon", "compare", "--strategies", "ape,full", "when"]).unwrap();
+        let Some(Command::Compare(args)) = cli.command else { panic!("not compare") };
+        assert_eq!((args.strategies, args.runs), (vec![Strategy::Ape, Strategy::Full], 3));
+    }
+
+    #[test]
+    fn every_exit_code_is_in_the_help() {
+        let help = Cli::command().render_long_help().to_string();
+        for exit in Exit::ALL {
+            assert!(help.contains(exit.meaning()), "{exit:?} is missing");
+        }
+    }
+}

@@ -2,9 +2,20 @@
 //!
 //! Everything below takes a [`Config`] (or a part of it) as an argument; nothing reads the environment later.
 
+mod file;
+mod hub;
+mod resolve;
+mod source;
+mod template;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 
+pub use hub::HubAccess;
 use serde::{Deserialize, Serialize};
+
+pub use resolve::{ConfigError, Environment, Overrides};
 
 /// Everything a run of Gibbon needs to know, resolved once and passed down.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +49,8 @@ pub struct ModelSettings {
     pub dequantize: bool,
     /// Never use the network, whatever is missing.
     pub offline: bool,
+    /// How the Hugging Face Hub is reached and where its cache is.
+    pub hub: HubAccess,
 }
 
 /// Where a model comes from.
@@ -118,4 +131,27 @@ pub struct ScreenSettings {
     pub theme: String,
     /// False when NO_COLOR is set.
     pub color: bool,
+}
+
+impl Strategy {
+    /// As it is typed: `ape`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Concat => "concat",
+            Self::Parallel => "parallel",
+            Self::Ape => "ape",
+        }
+    }
+}
+
+impl CacheDtype {
+    /// As it is typed: `f16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::F32 => "f32",
+        }
+    }
 }

@@ -1,1 +1,276 @@
-fn main() {}
+//! Parse, resolve, dispatch; the only place that exits.
+
+use std::{
+    fmt, fs,
+    io::{self, IsTerminal},
+    panic::PanicHookInfo,
+    path::Path,
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser};
+use color_eyre::{
+    config::{HookBuilder, Theme},
+    section::PanicMessage,
+};
+use gibbon::{
+    cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand},
+    commands::{
+        Console, Error, Exit, Interrupts, Verbosity, ask, cache, chat, compare, configuration, demo, doctor,
+        index, json, manual, model, search,
+    },
+    config::{Config, ConfigError, Environment, Overrides, Paths},
+    engine::{Engine, Event, visible},
+    tui,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tracing_appender::{
+    non_blocking::WorkerGuard,
+    rolling::{RollingFileAppender, Rotation},
+};
+use tracing_subscriber::EnvFilter;
+
+/// Days for which log files are kept.
+const LOG_FILES: usize = 7;
+
+fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    install_panic_report(&environment);
+    let cli = Cli::parse();
+    let overrides = cli.overrides();
+    let config = Config::resolve(&overrides, &environment);
+    let mut console = console(&cli, &config, &overrides, &environment);
+    let exit = run(&cli, config, &environment, &mut console).unwrap_or_else(|error| {
+        report(&error, wants_json(&cli), &mut console);
+        error.exit()
+    });
+    ExitCode::from(exit.code())
+}
+
+/// Reports of panics. Installed before any terminal is taken over, so that the screen's own hook, which gives the
+/// terminal back, runs first.
+fn install_panic_report(environment: &Environment) {
+    let mut report = HookBuilder::default().panic_message(PanicReport).display_env_section(false);
+    if !io::stderr().is_terminal() || environment.get("NO_COLOR").is_some() {
+        report = report.theme(Theme::new());
+    }
+    if let Err(error) = report.install() {
+        eprintln!("warning: panics will be reported plainly: {error}");
+    }
+}
+
+/// What a panic says may quote a document, so it is made harmless like everything else that does.
+struct PanicReport;
+
+impl PanicMessage for PanicReport {
+    fn display(&self, panic: &PanicHookInfo<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let payload = panic.payload();
+        let message = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        writeln!(f, "Gibbon crashed, which is a defect of Gibbon: {}", visible(message))?;
+        match panic.location() {
+            Some(location) => write!(f, "at {}:{}", location.file(), location.line()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where there is no configuration, its error is reported in the colours that flags and variables alone allow.
+fn console(
+    cli: &Cli,
+    config: &Result<Config, ConfigError>,
+    overrides: &Overrides,
+    environment: &Environment,
+) -> Console {
+    let verbosity = match (cli.global.quiet, cli.global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let color = match config {
+        Ok(config) => config.screen.color,
+        Err(_) => !overrides.no_color && environment.get("NO_COLOR").is_none(),
+    };
+    Console::of_process(color, verbosity)
+}
+
+fn run(
+    cli: &Cli,
+    config: Result<Config, ConfigError>,
+    environment: &Environment,
+    console: &mut Console,
+) -> Result<Exit, Error> {
+    match &cli.command {
+        // These two describe the program itself and work whatever the configuration says.
+        Some(Command::Completions { shell }) => {
+            return manual::completions(&mut Cli::command(), *shell, console);
+        }
+        Some(Command::Man { directory }) => {
+            return manual::man(Cli::command(), directory.as_deref(), console);
+        }
+        _ => {}
+    }
+    let config = config.map_err(|error| Error::usage(error.to_string(), error.hint()))?;
+    let _log = start_log(&config.paths, environment, console);
+    dispatch(cli, &config, console)
+}
+
+fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, Error> {
+    match cli.command.clone() {
+        None | Some(Command::Chat) => chat::run(config, &screen),
+        Some(Command::Demo(args)) => {
+            let exit = demo::run(config, console, &watch_interrupts)?;
+            let open_chat = exit == Exit::Done && !args.no_chat && chat::has_terminal();
+            if open_chat { chat::run(config, &screen) } else { Ok(exit) }
+        }
+        Some(Command::Index(args)) => {
+            let options = index::IndexOptions {
+                add: args.paths,
+                forget: args.forget,
+                encode: !args.no_encode,
+                json: args.json.json,
+            };
+            index::run(config, &options, console, &watch_interrupts)
+        }
+        Some(Command::Ask(args)) => {
+            let options = ask::AskOptions { words: args.question, json: args.json.json };
+            ask::run(config, &options, console, &watch_interrupts)
+        }
+        Some(Command::Search(args)) => {
+            let options = search::SearchOptions { words: args.question, json: args.json.json };
+            search::run(config, &options, console, &watch_interrupts)
+        }
+        Some(Command::Compare(args)) => {
+            let options = compare::CompareOptions {
+                words: args.question,
+                strategies: args.strategies,
+                runs: args.runs.into(),
+                json: args.json.json,
+            };
+            compare::run(config, &options, console, &watch_interrupts)
+        }
+        Some(Command::Cache(CacheCommand::Ls(args))) => cache::ls(config, args.json, console),
+        Some(Command::Cache(CacheCommand::Verify(args))) => cache::verify(config, args.json, console),
+        Some(Command::Cache(CacheCommand::Prune { all, json })) => {
+            cache::prune(config, all, json.json, console)
+        }
+        Some(Command::Model(ModelCommand::Pull(args))) => model::pull(config, args.json, console),
+        Some(Command::Model(ModelCommand::Ls(args))) => model::ls(config, args.json, console),
+        Some(Command::Doctor(args)) => doctor::run(config, args.json, console),
+        Some(Command::Config(ConfigCommand::Path)) => configuration::path(config, console),
+        Some(Command::Config(ConfigCommand::Show)) => configuration::show(config, console),
+        Some(Command::Config(ConfigCommand::Template)) => configuration::template(config, console),
+        Some(Command::Completions { shell }) => manual::completions(&mut Cli::command(), shell, console),
+        Some(Command::Man { directory }) => manual::man(Cli::command(), directory.as_deref(), console),
+    }
+}
+
+fn wants_json(cli: &Cli) -> bool {
+    match &cli.command {
+        Some(Command::Index(args)) => args.json.json,
+        Some(Command::Ask(args)) => args.json.json,
+        Some(Command::Search(args)) => args.json.json,
+        Some(Command::Compare(args)) => args.json.json,
+        Some(Command::Doctor(args)) => args.json,
+        Some(Command::Cache(CacheCommand::Ls(args) | CacheCommand::Verify(args))) => args.json,
+        Some(Command::Cache(CacheCommand::Prune { json, .. })) => json.json,
+        Some(Command::Model(ModelCommand::Pull(args) | ModelCommand::Ls(args))) => args.json,
+        _ => false,
+    }
+}
+
+fn report(error: &Error, as_json: bool, console: &mut Console) {
+    if error.is_silent() {
+        return;
+    }
+    tracing::error!(%error, "the command failed");
+    console.failure(&error.to_string(), error.hint());
+    if as_json {
+        // Standard output may be what failed; the message above has been said.
+        let _ = json::print_error(console, error);
+    }
+}
+
+/// The screen of the chat.
+fn screen(config: &Config, engine: Engine, events: UnboundedReceiver<Event>) -> io::Result<()> {
+    tui::run(config, engine, events).map_err(io::Error::other)
+}
+
+/// Counts Ctrl-C until the receiver is gone: the first is passed on, so that the request is cancelled and what is there
+/// is printed; the second ends the program at once.
+fn watch_interrupts() -> Interrupts {
+    let (send, receive) = unbounded_channel();
+    let watch = async move {
+        let mut is_cancelling = false;
+        loop {
+            tokio::select! {
+                () = send.closed() => return,
+                pressed = tokio::signal::ctrl_c() => match pressed {
+                    Ok(()) if is_cancelling => std::process::exit(Exit::Cancelled.code().into()),
+                    Ok(()) => is_cancelling = send.send(()).is_ok(),
+                    Err(error) => return tracing::warn!(%error, "Ctrl-C is not watched"),
+                },
+            }
+        }
+    };
+    let started = std::thread::Builder::new().name("interrupts".into()).spawn(move || {
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(watch),
+            Err(error) => tracing::warn!(%error, "Ctrl-C is not watched"),
+        }
+    });
+    if let Err(error) = started {
+        tracing::warn!(%error, "Ctrl-C is not watched");
+    }
+    receive
+}
+
+/// Logs to a file for each day. Nothing of a log goes to the terminal: the screen may own it.
+fn start_log(paths: &Paths, environment: &Environment, console: &mut Console) -> Option<WorkerGuard> {
+    let usual =
+        if console.verbosity() == Verbosity::Verbose { "warn,gibbon=debug" } else { "warn,gibbon=info" };
+    let wanted = environment.get("GIBBON_LOG").and_then(|value| value.to_str());
+    let filter = match wanted.map(EnvFilter::try_new) {
+        Some(Ok(filter)) => filter,
+        Some(Err(error)) => {
+            console.warning(&format!("GIBBON_LOG is not understood: {error}"));
+            EnvFilter::new(usual)
+        }
+        None => EnvFilter::new(usual),
+    };
+    let appender = create_private(&paths.state).map_err(|error| error.to_string()).and_then(|()| {
+        RollingFileAppender::builder()
+            .rotation(Rotation::DAILY)
+            .filename_prefix("gibbon")
+            .filename_suffix("log")
+            .max_log_files(LOG_FILES)
+            .build(&paths.state)
+            .map_err(|error| error.to_string())
+    });
+    let appender = match appender {
+        Ok(appender) => appender,
+        Err(error) => {
+            console.warning(&format!("no log is written to {}: {error}", console.path(&paths.state)));
+            return None;
+        }
+    };
+    let (writer, guard) = tracing_appender::non_blocking(appender);
+    let installed =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).try_init();
+    if let Err(error) = installed {
+        console.warning(&format!("no log is written: {error}"));
+    }
+    Some(guard)
+}
+
+/// A directory that only its owner can look into: logs name the user's files.
+fn create_private(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}

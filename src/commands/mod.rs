@@ -1,1 +1,27 @@
-//! To come.
+//! The commands: events to standard output. Each file is one command; they know the engine and the configuration,
+//! and neither how flags are spelled nor how the process ends.
+
+pub mod ask;
+pub mod cache;
+pub mod chat;
+pub mod compare;
+pub mod configuration;
+mod console;
+pub mod demo;
+pub mod doctor;
+mod exit;
+#[cfg(test)]
+mod fixtures;
+pub mod index;
+pub mod json;
+pub mod manual;
+pub mod model;
+mod question;
+pub mod search;
+mod session;
+mod text;
+mod timing;
+
+pub use console::{Console, Stream, Style, Verbosity};
+pub use exit::{Error, Exit};
+pub use session::{Interrupts, Session, WatchInterrupts};

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::protocol::Failure;
 use crate::config::Config;
 
+/// Size of the default model's file, to be told before it is fetched.
+pub const DEFAULT_MODEL_BYTES: u64 = 98_362_432;
+
 /// The cache directory of one model and prefix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CacheGroup {

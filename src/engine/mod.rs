@@ -1,7 +1,18 @@
 //! The pipelines and the one door to them: [`Command`]s in, [`Event`]s out, all plain data.
+//!
+//! [`protocol`] is what passes through the door and [`timing`] the measurements in it; [`admin`] is what front ends
+//! can do without a running engine. Inside, `worker` runs the threads, `ingest` turns files into searchable chunks,
+//! `encode` chunks into cached segments, `answer` a question into an answer, and `compare` does that in several ways.
 
 pub mod admin;
+mod answer;
+mod compare;
+mod encode;
+mod failure;
+mod ingest;
+mod keeper;
 pub mod protocol;
+mod resources;
 pub mod timing;
 mod visible;
 mod worker;

@@ -11,7 +11,7 @@ use super::timing::{Spread, Timings};
 use crate::config::Strategy;
 
 /// Names one request; every event about it carries the same id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RequestId(pub u64);
 
 /// What a front end asks of the engine.
@@ -64,12 +64,6 @@ pub struct SearchRequest {
     pub id: RequestId,
     pub question: String,
     pub chunks: Option<usize>,
-}
-
-impl Default for RequestId {
-    fn default() -> Self {
-        Self(0)
-    }
 }
 
 /// What the engine tells its front ends.
@@ -319,6 +313,8 @@ pub enum FailureKind {
     UnsupportedModel,
     /// Nothing is indexed.
     NoDocuments,
+    /// No document has a word of the question.
+    NoMatch,
     /// Prefix, chunks, question and answer do not fit the model's context.
     ContextTooLong,
     /// Another process is indexing.

@@ -2,11 +2,12 @@
 //!
 //! [`network`] is the one network of the Llama family, over [`weights`] from GGUF or safetensors; [`attention`] its
 //! one attention routine, over [`kv`]; [`session`] encodes segments and runs questions over assembled contexts;
-//! [`tokenizer`], [`prompt`] and [`sampler`] stand between text and tokens.
+//! [`tokenizer`], [`prompt`] and [`sampler`] stand between text and tokens; [`hub`] brings a model onto this machine.
 
 pub mod attention;
 pub mod config;
 mod gemm;
+pub mod hub;
 pub mod kv;
 pub mod network;
 pub mod prompt;

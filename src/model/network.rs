@@ -10,6 +10,7 @@ use super::{
     config::ModelConfig,
     kv::{LayerKv, Recorder},
     rope::{Rope, RopeScaling, Rotation},
+    session::Cancelled,
     simd,
     weights::{Embedding, Linear, Name, Weights},
 };
@@ -78,7 +79,7 @@ impl Network {
         positions: &[u32],
         state: &mut KvState,
         mut recorder: Option<&mut Recorder>,
-        cancelled: &dyn Fn() -> bool,
+        cancelled: Cancelled,
     ) -> Result<Tensor, ModelError> {
         if let Some(unknown) = tokens.iter().find(|id| **id as usize >= self.config.vocabulary) {
             return Err(ModelError::BadFile(format!("token {unknown} is not in the vocabulary")));

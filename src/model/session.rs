@@ -18,7 +18,7 @@ use crate::config::CacheDtype;
 const PREFILL_BLOCK: usize = 512;
 
 /// Asked before every layer; true ends the work with [`ModelError::Cancelled`].
-pub type Cancelled<'a> = &'a dyn Fn() -> bool;
+pub type Cancelled<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// Encodes the prefix, and chunks after it.
 pub struct Encoder<'a> {
@@ -109,18 +109,18 @@ impl<'a> Session<'a> {
         Self { network, state, position: 0, hidden: None }
     }
 
-    /// A session over a stored prefix and stored chunks. `expected` tokens are about to be added; room is made for
-    /// them at once.
+    /// A session over a stored prefix and stored chunks, with room made for a query and an answer of so many tokens.
     ///
     /// # Errors
-    /// [`ModelError::ContextTooLong`] when the last position would exceed the model's context.
+    /// [`ModelError::ContextTooLong`] when the query's last position would exceed the model's context.
     pub fn with_context(
         network: &'a Network,
         prefix: &KvSegment,
         chunks: &[Arc<KvSegment>],
         placement: Placement,
         scaling: ApeScaling,
-        expected: usize,
+        query: usize,
+        answer: usize,
     ) -> Result<Self, ModelError> {
         let start = prefix.shape.tokens;
         let lengths = chunks.iter().map(|chunk| chunk.shape.tokens);
@@ -129,7 +129,7 @@ impl<'a> Session<'a> {
             Placement::Shared => lengths.max().unwrap_or(0),
         };
         let position = start + extent;
-        network.check_length(position + expected)?;
+        network.check_length(position + query)?;
 
         let mut next = start;
         let placed: Vec<(&KvSegment, usize)> = chunks
@@ -143,13 +143,13 @@ impl<'a> Session<'a> {
             })
             .collect();
         let context = if placed.is_empty() { Vec::new() } else { assemble(network, &placed, 0) };
-        let other = assemble(network, &[(prefix, 0)], expected);
+        let other = assemble(network, &[(prefix, 0)], query + answer);
         Ok(Self { network, state: KvState { context, other, scaling }, position, hidden: None })
     }
 
-    /// The position of the next token.
-    pub fn position(&self) -> usize {
-        self.position
+    /// True when the model's context has no position left for another token.
+    pub fn is_full(&self) -> bool {
+        self.position >= self.network.config.context_tokens
     }
 
     /// Runs tokens through the network after everything before them.

@@ -1,1 +1,334 @@
-//! To come.
+//! KV segments to files and back, within a byte budget.
+//!
+//! [`key`] says what a file belongs to, [`format`] what is in it; `files` puts it there whole or not at all. A
+//! [`Store`] is the cache of one model and prefix: memory first, then files. [`maintain`] looks after the caches of
+//! all models. Losing a file costs time, never an answer: whatever is wrong with one is a miss that says so.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use rayon::prelude::*;
+
+pub mod format;
+pub mod key;
+pub mod maintain;
+
+mod evict;
+mod files;
+mod header;
+mod memory;
+
+use format::{KvLayout, Opened, ReadError};
+use key::{Fingerprint, KvKey, SegmentId};
+use memory::Memory;
+
+use crate::{
+    catalogue::{CacheRecord, CacheUses, Catalogue, CatalogueError},
+    config::StoreSettings,
+    corpus::ChunkId,
+    model::kv::KvSegment,
+};
+
+/// What a store's segments belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreTarget {
+    pub fingerprint: Fingerprint,
+    pub layout: KvLayout,
+    /// The model's name, for people.
+    pub model: String,
+}
+
+/// The KV cache of one model and prefix. Shared between threads as it is.
+pub struct Store {
+    target: StoreTarget,
+    /// The directory of all cache files.
+    root: PathBuf,
+    /// Most bytes on disk, for the caches of all models together.
+    budget: u64,
+    memory: Memory,
+    catalogue: Mutex<Catalogue>,
+}
+
+/// Where a segment was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tier {
+    Memory,
+    Disk,
+}
+
+/// Why a segment could not be loaded. Each is mended by encoding the segment and putting it again.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("the cache has no file for this text yet")]
+    Missing,
+    /// The file has been removed.
+    #[error("the cache file {path} was damaged ({reason}) and has been removed; its text is encoded again")]
+    Damaged { path: PathBuf, reason: String },
+    /// A file of another model, prompt or chunk, or of another version of the format; it has been removed.
+    #[error(
+        "the cache file {path} could not be used ({reason}) and has been removed; its text is encoded again"
+    )]
+    Incompatible { path: PathBuf, reason: String },
+    #[error("the cache file {path} could not be read: {source}; check the disk. Its text is encoded again")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// What [`Store::load_many`] found.
+#[derive(Debug)]
+pub struct Loaded {
+    /// In the order of the ids.
+    pub segments: Vec<Result<(Arc<KvSegment>, Tier), LoadError>>,
+    /// Files read.
+    pub files: usize,
+    /// Bytes of keys and values read from files.
+    pub bytes: u64,
+}
+
+/// What became of a segment that was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutOutcome {
+    Stored {
+        /// Allocated on disk.
+        bytes: u64,
+        /// Other segments that had to go.
+        evicted: usize,
+    },
+    /// The budget is spent, and nothing can go. The segment is not on disk.
+    OverBudget,
+}
+
+/// Why a segment could not be stored; it is not on disk, and everything else is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    #[error("the cache file {path} could not be written: {source}; free some space or check the disk")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// A defect of the caller.
+    #[error("the segment's shape is not that of the store's model")]
+    Layout,
+}
+
+/// Why a store could not be opened or looked after.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the cache directory {path} could not be used: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+}
+
+/// How full the cache is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Allocated on disk for the caches of all models.
+    pub bytes: u64,
+    pub budget: u64,
+}
+
+impl Store {
+    /// Opens the cache of `target` under the data directory. Files and records that a crash left apart are brought
+    /// together again, abandoned unfinished files removed, and the budget is kept should it have become smaller.
+    pub fn open(data: &Path, settings: &StoreSettings, target: StoreTarget) -> Result<Self, StoreError> {
+        let mut catalogue = Catalogue::open(data)?;
+        let root = files::root(data);
+        files::create_directory(&root).map_err(|source| StoreError::Io { path: root.clone(), source })?;
+        catalogue.cache_name_group(&target.fingerprint.to_string(), &target.model)?;
+        maintain::reconcile(data, &mut catalogue)?;
+        let memory = Memory::new(settings.memory_bytes, &target.layout);
+        let budget = settings.disk_bytes;
+        let store = Self { target, root, budget, memory, catalogue: Mutex::new(catalogue) };
+        store.keep_to_budget()?;
+        Ok(store)
+    }
+
+    /// What all segments of this store have in common.
+    pub fn layout(&self) -> &KvLayout {
+        &self.target.layout
+    }
+
+    /// One segment, from memory or from its file.
+    pub fn load(&self, id: SegmentId) -> Result<(Arc<KvSegment>, Tier), LoadError> {
+        self.load_many(&[id], &|| false).segments.pop().unwrap_or(Err(LoadError::Missing))
+    }
+
+    /// Several segments, their files read in parallel. `cancelled` is asked before each file; what was not read by
+    /// then is [`LoadError::Cancelled`]. A file that turns out damaged or incompatible is removed.
+    pub fn load_many(&self, ids: &[SegmentId], cancelled: &(dyn Fn() -> bool + Sync)) -> Loaded {
+        let found: Vec<Found> = ids.par_iter().map(|id| self.find(*id, cancelled)).collect();
+        self.note_uses(ids, &found);
+        let from_files = |found: &&Found| matches!(found, Found::File { .. });
+        Loaded {
+            files: found.iter().filter(from_files).count(),
+            bytes: found
+                .iter()
+                .filter(from_files)
+                .filter_map(Found::segment)
+                .map(|s| s.data.len() as u64)
+                .sum(),
+            segments: found.into_iter().map(Found::into_result).collect(),
+        }
+    }
+
+    /// Keeps a segment on disk, and in memory while there is room. Whatever was least recently used goes first,
+    /// but neither the prefix nor a segment that somebody still holds.
+    pub fn put(&self, id: SegmentId, segment: Arc<KvSegment>) -> Result<PutOutcome, PutError> {
+        if !self.target.layout.describes(&segment) {
+            return Err(PutError::Layout);
+        }
+        self.memory.insert(id, &segment);
+        let Some(evicted) = self.reserve(id, segment.shape.tokens)? else {
+            return Ok(PutOutcome::OverBudget);
+        };
+        let (key, path) = (self.key(id), self.path(id));
+        match files::replace(&path, |file| format::write(file, &key, &segment)) {
+            Ok(bytes) => {
+                self.settle(id, segment.shape.tokens, bytes);
+                Ok(PutOutcome::Stored { bytes, evicted })
+            }
+            Err(source) => {
+                self.release(id);
+                Err(PutError::Io { path, source })
+            }
+        }
+    }
+
+    /// Drops chunks that are no longer indexed, under every model and prefix.
+    pub fn remove(&self, ids: &[ChunkId]) -> Result<(), StoreError> {
+        for id in ids {
+            self.memory.remove(SegmentId::Chunk(*id));
+        }
+        maintain::remove_chunks_below(&self.root, &mut self.catalogue(), ids)
+    }
+
+    /// True when a segment is in memory or has a file; what is in the file is not looked at.
+    pub fn contains(&self, id: SegmentId) -> bool {
+        self.memory.get(id).is_some() || self.path(id).exists()
+    }
+
+    /// The segments that are on disk for this model and prefix.
+    pub fn cached(&self) -> Result<Vec<SegmentId>, StoreError> {
+        let segments = self.catalogue().cache_segments(&self.target.fingerprint.to_string())?;
+        Ok(segments.iter().filter_map(|segment| SegmentId::parse(segment)).collect())
+    }
+
+    pub fn usage(&self) -> Result<Usage, StoreError> {
+        Ok(Usage { bytes: self.catalogue().cache_bytes()?, budget: self.budget })
+    }
+
+    /// Bytes on disk that a chunk of `tokens` takes.
+    pub fn file_bytes(&self, tokens: usize) -> u64 {
+        self.target.layout.file_bytes(&self.key(SegmentId::Chunk(ChunkId([0; 32]))), tokens)
+    }
+
+    fn key(&self, segment: SegmentId) -> KvKey {
+        KvKey { fingerprint: self.target.fingerprint, segment }
+    }
+
+    fn path(&self, id: SegmentId) -> PathBuf {
+        files::path(&self.root, &self.key(id))
+    }
+
+    /// Whoever panicked with the catalogue in hand left no transaction open: it was rolled back on the way.
+    fn catalogue(&self) -> MutexGuard<'_, Catalogue> {
+        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, id: SegmentId, cancelled: &(dyn Fn() -> bool + Sync)) -> Found {
+        if let Some(segment) = self.memory.get(id) {
+            return Found::Memory(segment);
+        }
+        if cancelled() {
+            return Found::Nothing(LoadError::Cancelled);
+        }
+        let path = self.path(id);
+        match self.read(id, &path) {
+            Ok((segment, bytes)) => {
+                let segment = Arc::new(segment);
+                self.memory.insert(id, &segment);
+                Found::File { segment, bytes }
+            }
+            Err(error) => Found::Nothing(removed_if_useless(path, error)),
+        }
+    }
+
+    /// The segment in a file, and the bytes allocated for the file.
+    fn read(&self, id: SegmentId, path: &Path) -> Result<(KvSegment, u64), ReadError> {
+        let opened = Opened::open(path, &self.key(id))?;
+        let bytes = opened.bytes;
+        Ok((opened.read(&self.target.layout)?, bytes))
+    }
+
+    /// Writes down in one go what was used and what turned out not to be there. A file that has no record yet, left
+    /// by a crash, gets one. Should this fail, the order of eviction suffers and nothing else.
+    fn note_uses(&self, ids: &[SegmentId], found: &[Found]) {
+        let fingerprint = self.target.fingerprint.to_string();
+        let mut uses = CacheUses { fingerprint, ..CacheUses::default() };
+        for (id, found) in ids.iter().zip(found) {
+            match found {
+                Found::Memory(_) => uses.touched.push(id.to_string()),
+                Found::File { segment, bytes } => {
+                    uses.read.push(self.record(*id, segment.shape.tokens, *bytes));
+                }
+                Found::Nothing(LoadError::Cancelled | LoadError::Io { .. }) => {}
+                // Another process may have put it back by now.
+                Found::Nothing(_) if self.path(*id).exists() => {}
+                Found::Nothing(_) => uses.gone.push(id.to_string()),
+            }
+        }
+        if let Err(error) = self.catalogue().cache_note_uses(&uses) {
+            tracing::debug!(%error, "the use of cache files was not recorded");
+        }
+    }
+
+    fn record(&self, id: SegmentId, tokens: usize, bytes: u64) -> CacheRecord {
+        CacheRecord {
+            fingerprint: self.target.fingerprint.to_string(),
+            segment: id.to_string(),
+            tokens: tokens as u64,
+            bytes,
+            last_used: 0,
+        }
+    }
+}
+
+/// What looking for one segment gave.
+enum Found {
+    Memory(Arc<KvSegment>),
+    File { segment: Arc<KvSegment>, bytes: u64 },
+    Nothing(LoadError),
+}
+
+impl Found {
+    fn segment(&self) -> Option<&KvSegment> {
+        match self {
+            Self::Memory(segment) | Self::File { segment, .. } => Some(segment),
+            Self::Nothing(_) => None,
+        }
+    }
+
+    fn into_result(self) -> Result<(Arc<KvSegment>, Tier), LoadError> {
+        match self {
+            Self::Memory(segment) => Ok((segment, Tier::Memory)),
+            Self::File { segment, .. } => Ok((segment, Tier::Disk)),
+            Self::Nothing(error) => Err(error),
+        }
+    }
+}
+
+/// Removes a file that no reader of its name can use, so that the next `put` replaces it.
+fn removed_if_useless(path: PathBuf, error: ReadError) -> LoadError {
+    if matches!(error, ReadError::Damaged(_) | ReadError::Incompatible(_)) {
+        files::remove_or_warn(&path);
+    }
+    match error {
+        ReadError::Missing => LoadError::Missing,
+        ReadError::Damaged(reason) => LoadError::Damaged { path, reason },
+        ReadError::Incompatible(reason) => LoadError::Incompatible { path, reason },
+        ReadError::Io(source) => LoadError::Io { path, source },
+    }
+}

@@ -1,1 +1,43 @@
-//! To come.
+//! Events to a screen.
+//!
+//! Everything that happens is a [`Msg`]; [`App::update`] changes the state and answers with [`Effect`]s; [`draw`]
+//! turns the state into a picture. Both are pure: no input or output, no clock (every message says when it happened)
+//! and no lock. [`run`] is the only part that touches the terminal, the clock and the engine.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`app`] | the state, its messages and effects |
+//! | `actions`, `slash`, `engine_events` | what keys, slash commands and events change |
+//! | [`keys`] | the one table of keys, from which footer and help are made |
+//! | [`theme`] | roles of things on the screen, and the files that give them a style |
+//! | `transcript`, `entry` | the conversation, wrapped once per message and width |
+//! | `text`, `citations`, `phase_bar` | text as rows of cells; labels to numbers; timings to a bar |
+//! | `panes`, `shelf`, `input` | which pane is where at which size; the sources; the question |
+//! | `view` | pure functions from the state to the picture |
+
+mod actions;
+pub mod app;
+mod citations;
+mod engine_events;
+mod entry;
+mod format;
+mod input;
+#[cfg(test)]
+mod key_tests;
+pub mod keys;
+mod panes;
+mod phase_bar;
+mod run;
+mod shelf;
+mod slash;
+mod terminal;
+pub mod text;
+pub mod theme;
+mod transcript;
+mod view;
+
+pub use app::{App, Effect, Msg, Request, What};
+pub use entry::{Entry, Note, Severity, Stage, Turn};
+pub use run::{ScreenError, run, run_with};
+pub use theme::Theme;
+pub use view::draw;

@@ -1,6 +1,9 @@
 //! The invariants of adaptive parallel encoding (DESIGN §5, 3 and 5), on the real model and on random numbers.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use gibbon::{
     config::CacheDtype,
@@ -41,7 +44,7 @@ fn logits(
     scaling: ApeScaling,
 ) -> Vec<f32> {
     let mut session =
-        Session::with_context(network, prefix, segments, placement, scaling, QUERY.len()).unwrap();
+        Session::with_context(network, prefix, segments, placement, scaling, QUERY.len(), 0).unwrap();
     session.prefill(&QUERY, &never).unwrap();
     session.logits().unwrap().to_vec1().unwrap()
 }
@@ -122,14 +125,11 @@ fn a_chunks_segment_does_not_depend_on_what_was_encoded_before() {
 #[test]
 fn work_stops_when_it_is_cancelled() {
     let network = exact_network();
-    let calls = std::cell::Cell::new(0);
-    let after_three = || {
-        calls.set(calls.get() + 1);
-        calls.get() > 3
-    };
+    let calls = AtomicUsize::new(0);
+    let after_three = || calls.fetch_add(1, Ordering::Relaxed) >= 3;
     let result = Session::empty(network).prefill(&PREFIX, &after_three);
     assert!(matches!(result, Err(gibbon::model::ModelError::Cancelled)));
-    assert_eq!(calls.get(), 4, "asked once a layer and no more after the answer");
+    assert_eq!(calls.into_inner(), 4, "asked once a layer and no more after the answer");
 }
 
 #[test]

@@ -85,8 +85,7 @@ fn session<'a>(network: &'a Network, case: &Case, dtype: CacheDtype) -> Session<
         .map(|tokens| Arc::new(encoder.encode(tokens, &never).expect("a chunk is encoded")))
         .collect();
     let scaling = ApeScaling { temperature: case.temperature, scale: case.scale };
-    let expected = case.query.len() + case.generate;
-    Session::with_context(network, &prefix, &chunks, Placement::Shared, scaling, expected)
+    Session::with_context(network, &prefix, &chunks, Placement::Shared, scaling, case.query.len(), case.generate)
         .expect("the context fits")
 }
 

@@ -1,5 +1,11 @@
 //! One integration binary: a module for each part, with what they share in `support`.
 
 mod ape;
+mod chat_pty;
+mod cli;
 mod golden;
+mod hub;
+mod index;
+mod store;
 mod support;
+mod tui;

@@ -1,0 +1,31 @@
+//! `chat`: starts the engine and hands it to the screen.
+
+use std::io::{self, IsTerminal};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{Error, Exit};
+use crate::{
+    config::Config,
+    engine::{Engine, Event},
+};
+
+/// The screen: takes over the terminal until the user leaves.
+pub type Screen<'a> = &'a dyn Fn(&Config, Engine, UnboundedReceiver<Event>) -> io::Result<()>;
+
+pub fn run(config: &Config, screen: Screen) -> Result<Exit, Error> {
+    if !has_terminal() {
+        return Err(Error::usage(
+            "the chat needs a terminal",
+            "Use `gibbon ask \"…\"` in scripts and pipes; `gibbon --help` lists all commands.",
+        ));
+    }
+    let (engine, events) = Engine::start(config.clone());
+    screen(config, engine, events)?;
+    Ok(Exit::Done)
+}
+
+/// Keys can be read and a screen can be drawn.
+pub fn has_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}

@@ -1,0 +1,253 @@
+//! What `--json` prints: one object on one line, with `"schema": 1` and a `"kind"`.
+//!
+//! Fields are only ever added; a change of meaning raises `schema`. Times are in seconds, sizes in bytes. Control and
+//! bidirectional characters in strings are escaped, so the output is safe to show on a terminal. Paths that are not
+//! UTF-8 have their foreign bytes replaced.
+//!
+//! | kind | fields |
+//! |---|---|
+//! | `answer` | `question`, `answer`, `strategy`, `stop` (`end_of_text`, `max_tokens`, `context_full`, `cancelled`), `sources` (each a *chunk* with `origin`), `token_ids`, `timings`, `warnings` |
+//! | `search` | `question`, `chunks` (each a *chunk*), `warnings` |
+//! | `comparison` | `question`, `runs`, `sources` (each a *chunk*), `rows`, `warnings` |
+//! | `index` | `files_added`, `files_changed`, `files_removed`, `files_unchanged`, `chunks_added`, `chunks_removed`, `chunks_encoded`, `tokens_encoded`, `chunks_left`, `cache_bytes`, `seconds`, `encode_seconds`, `cancelled`, `issues` (each `path`, `reason`), `status` (`files`, `chunks`, `cached_chunks`, `cache_bytes`, `cache_budget_bytes`; null while unknown), `warnings` |
+//! | `cache` | `directory`, `budget_bytes`, `total_bytes`, `groups` (each `fingerprint`, `model`, `current`, `segments`, `tokens`, `bytes`, `last_used`) |
+//! | `cache_verification` | `files`, `bytes`, `sound`, `damaged` (paths), `adopted`, `dropped`, `unfinished` |
+//! | `cache_prune` | `removed_files`, `removed_bytes`, `kept_files`, `kept_bytes` |
+//! | `models` | `models` (each a *model*) |
+//! | `model` | `model` (a *model*) |
+//! | `doctor` | `checks` (each `name`, `status` (`ok`, `warning`, `problem`), `detail`, `hint`) |
+//! | `error` | `error` (`kind`, `message`, `hint`); the exit code is not 0 |
+//!
+//! A *chunk* has `rank`, `id`, `label`, `path`, `lines` (first and last, or null), `page`, `heading`, `score`, `tokens`,
+//! `cached`, `text`. `origin` is `memory`, `disk`, `encoded`, `repaired` or `unused`. A *model* has `name`, `path`,
+//! `bytes`, `current`. `timings` is as [`Timings`](crate::engine::Timings) has it. A comparison's row has `strategy` and either `error` or
+//! `time_to_first_token_seconds`, `total_seconds` and `tokens_per_second` (each `median`, `min`, `max`),
+//! `first_token_speedup`, `agreement` (`same`, `of`; or null), `answer`, `stop` and `timings` of every run.
+
+use std::{borrow::Cow, io, path::Path};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Console, Error};
+use crate::engine::{
+    Answer, CacheOrigin, Comparison, ComparisonRow, Failure, FailureKind, IndexReport, RetrievedChunk,
+    Status, admin::ModelFile, visible,
+};
+
+const SCHEMA: u32 = 1;
+
+/// Prints `body`, an object, with its schema and kind added.
+pub fn print(console: &mut Console, kind: &str, body: Value) -> Result<(), Error> {
+    let text = document(kind, body).map_err(|error| Error::Output(io::Error::other(error)))?;
+    console.output(&format!("{text}\n"))?;
+    Ok(())
+}
+
+/// Prints what went wrong as JSON.
+pub fn print_error(console: &mut Console, error: &Error) -> Result<(), Error> {
+    let failure = match error {
+        Error::Failed(failure) => failure.clone(),
+        Error::Output(error) => {
+            Failure { kind: FailureKind::Internal, message: error.to_string(), hint: None }
+        }
+    };
+    print(console, "error", json!({ "error": failure }))
+}
+
+fn document(kind: &str, body: Value) -> serde_json::Result<String> {
+    let mut object = serde_json::Map::new();
+    object.insert("schema".into(), json!(SCHEMA));
+    object.insert("kind".into(), json!(kind));
+    if let Value::Object(fields) = body {
+        object.extend(fields);
+    }
+    let mut bytes = Vec::new();
+    object.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Escaping))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Escapes what a terminal would act on; serde_json itself escapes what JSON demands, which leaves out C1 controls.
+struct Escaping;
+
+impl serde_json::ser::Formatter for Escaping {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        for character in fragment.chars() {
+            let mut buffer = [0; 4];
+            let text = character.encode_utf8(&mut buffer);
+            if matches!(visible(text), Cow::Borrowed(_)) {
+                writer.write_all(text.as_bytes())?;
+            } else {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    write!(writer, "\\u{unit:04x}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+pub fn answer(answer: &Answer, warnings: &[String]) -> Value {
+    json!({
+        "question": answer.question,
+        "answer": answer.text,
+        "strategy": answer.strategy,
+        "stop": answer.stop,
+        "sources": sources(&answer.sources, &answer.origins),
+        "token_ids": answer.tokens,
+        "timings": answer.timings,
+        "warnings": warnings,
+    })
+}
+
+pub fn search(question: &str, chunks: &[RetrievedChunk], warnings: &[String]) -> Value {
+    json!({ "question": question, "chunks": sources(chunks, &[]), "warnings": warnings })
+}
+
+pub fn comparison(comparison: &Comparison, warnings: &[String]) -> Value {
+    json!({
+        "question": comparison.question,
+        "runs": comparison.runs,
+        "sources": sources(&comparison.sources, &[]),
+        "rows": comparison.rows.iter().map(row).collect::<Vec<_>>(),
+        "warnings": warnings,
+    })
+}
+
+fn row(row: &ComparisonRow) -> Value {
+    match &row.result {
+        Err(failure) => json!({ "strategy": row.strategy, "error": failure }),
+        Ok(result) => json!({
+            "strategy": row.strategy,
+            "time_to_first_token_seconds": result.time_to_first_token_seconds,
+            "total_seconds": result.total_seconds,
+            "tokens_per_second": result.tokens_per_second,
+            "first_token_speedup": result.first_token_speedup,
+            "agreement": result.agreement.map(|(same, of)| json!({ "same": same, "of": of })),
+            "answer": result.answer.text,
+            "stop": result.answer.stop,
+            "timings": result.runs,
+        }),
+    }
+}
+
+pub fn index(report: &IndexReport, status: Option<&Status>, warnings: &[String]) -> Value {
+    let IndexReport {
+        files_added,
+        files_changed,
+        files_removed,
+        files_unchanged,
+        chunks_added,
+        chunks_removed,
+        chunks_encoded,
+        tokens_encoded,
+        chunks_left,
+        cache_bytes,
+        seconds,
+        encode_seconds,
+        cancelled,
+        issues,
+    } = report;
+    let issues: Vec<Value> =
+        issues.iter().map(|issue| json!({ "path": path(&issue.path), "reason": issue.reason })).collect();
+    let status = status.map(|status| {
+        json!({
+            "files": status.files,
+            "chunks": status.chunks,
+            "cached_chunks": status.cached_chunks,
+            "cache_bytes": status.cache_bytes,
+            "cache_budget_bytes": status.cache_budget_bytes,
+        })
+    });
+    json!({
+        "files_added": files_added,
+        "files_changed": files_changed,
+        "files_removed": files_removed,
+        "files_unchanged": files_unchanged,
+        "chunks_added": chunks_added,
+        "chunks_removed": chunks_removed,
+        "chunks_encoded": chunks_encoded,
+        "tokens_encoded": tokens_encoded,
+        "chunks_left": chunks_left,
+        "cache_bytes": cache_bytes,
+        "seconds": seconds,
+        "encode_seconds": encode_seconds,
+        "cancelled": cancelled,
+        "issues": issues,
+        "status": status,
+        "warnings": warnings,
+    })
+}
+
+pub fn model(model: &ModelFile) -> Value {
+    json!({ "name": model.name, "path": path(&model.path), "bytes": model.bytes, "current": model.current })
+}
+
+fn sources(chunks: &[RetrievedChunk], origins: &[CacheOrigin]) -> Vec<Value> {
+    chunks
+        .iter()
+        .enumerate()
+        .map(|(at, chunk)| {
+            let mut value = json!({
+                "rank": chunk.rank,
+                "id": chunk.id,
+                "label": chunk.label,
+                "path": path(&chunk.path),
+                "lines": chunk.lines,
+                "page": chunk.page,
+                "heading": chunk.heading,
+                "score": (f64::from(chunk.score) * 1e4).round() / 1e4,
+                "tokens": chunk.tokens,
+                "cached": chunk.cached,
+                "text": chunk.text,
+            });
+            if let (Some(origin), Value::Object(fields)) = (origins.get(at), &mut value) {
+                fields.insert("origin".into(), json!(origin));
+            }
+            value
+        })
+        .collect()
+}
+
+/// Serde refuses paths that are not UTF-8; a listing must not fail for one.
+pub fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::fixtures;
+
+    #[test]
+    fn every_string_is_safe_to_print_and_reads_back() {
+        let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}\u{e0041}\u{7f}\u{2028} \"\\\n\t é 日本";
+        let text = document("error", json!({ "error": hostile })).unwrap();
+        assert!(
+            text.chars().all(|c| matches!(visible(&c.to_string()), Cow::Borrowed(_)) && c != '\n'),
+            "{text}"
+        );
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["error"], hostile);
+        assert_eq!(read["schema"], 1);
+    }
+
+    #[test]
+    fn the_schema_of_an_answer_stays() {
+        let body = answer(&fixtures::answer(), &["careful".to_owned()]);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_is_not_utf8_does_not_fail() {
+        use std::os::unix::ffi::OsStrExt;
+        let mut chunk = fixtures::chunks().remove(0);
+        chunk.path = std::ffi::OsStr::from_bytes(b"/srv/caf\xe9.md").into();
+        assert_eq!(search("q", &[chunk], &[])["chunks"][0]["path"], "/srv/caf\u{fffd}.md");
+    }
+}

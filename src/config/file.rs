@@ -1,0 +1,159 @@
+//! The configuration file: TOML, every key optional, unknown keys refused.
+
+use std::path::Path;
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+use toml::{Spanned, Value};
+
+use super::{
+    CacheDtype, ConfigError, ModelSource, Strategy,
+    resolve::{Given, Layer, Origin},
+    source::expand,
+};
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    model: ModelSection,
+    corpus: CorpusSection,
+    answer: AnswerSection,
+    cache: CacheSection,
+    screen: ScreenSection,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ModelSection {
+    source: Option<Spanned<String>>,
+    dequantize: Option<Spanned<bool>>,
+    offline: Option<Spanned<bool>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct CorpusSection {
+    chunk_tokens: Option<Spanned<usize>>,
+    max_file_size: Option<Spanned<Value>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AnswerSection {
+    chunks: Option<Spanned<usize>>,
+    strategy: Option<Spanned<Strategy>>,
+    attention_temperature: Option<Spanned<f32>>,
+    attention_scale: Option<Spanned<f32>>,
+    temperature: Option<Spanned<f64>>,
+    top_p: Option<Spanned<f64>>,
+    seed: Option<Spanned<u64>>,
+    max_tokens: Option<Spanned<usize>>,
+    system_prompt: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct CacheSection {
+    dtype: Option<Spanned<CacheDtype>>,
+    budget: Option<Spanned<Value>>,
+    memory: Option<Spanned<Value>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ScreenSection {
+    theme: Option<Spanned<String>>,
+    color: Option<Spanned<bool>>,
+}
+
+/// The settings in the file at `path`; none when there is no such file and it is not `required`.
+pub(super) fn read(path: &Path, required: bool, home: Option<&Path>) -> Result<Layer, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(path, &text, home),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => Ok(Layer::default()),
+        Err(error) => Err(ConfigError::Unreadable { path: path.to_path_buf(), error }),
+    }
+}
+
+/// Relative paths in the file start at the file's own folder.
+fn parse(path: &Path, text: &str, home: Option<&Path>) -> Result<Layer, ConfigError> {
+    let file: File = toml::from_str(text).map_err(|error| ConfigError::Malformed {
+        path: path.to_path_buf(),
+        message: error.to_string().trim_end().to_owned(),
+    })?;
+    let place = Place { path, text };
+    let base = path.parent().unwrap_or(Path::new(""));
+    Ok(Layer {
+        model: match place.given("model.source", file.model.source) {
+            None => None,
+            Some(Given { value, origin }) => match ModelSource::parse(value.as_ref(), base, home) {
+                Ok(value) => Some(Given { value, origin }),
+                Err(message) => return Err(ConfigError::Invalid { origin, message }),
+            },
+        },
+        dequantize: place.given("model.dequantize", file.model.dequantize),
+        offline: place.given("model.offline", file.model.offline),
+        chunk_tokens: place.given("corpus.chunk_tokens", file.corpus.chunk_tokens),
+        max_file_bytes: place.bytes("corpus.max_file_size", file.corpus.max_file_size)?,
+        chunks: place.given("answer.chunks", file.answer.chunks),
+        strategy: place.given("answer.strategy", file.answer.strategy),
+        attention_temperature: place.given("answer.attention_temperature", file.answer.attention_temperature),
+        attention_scale: place.given("answer.attention_scale", file.answer.attention_scale),
+        temperature: place.given("answer.temperature", file.answer.temperature),
+        top_p: place.given("answer.top_p", file.answer.top_p),
+        seed: place.given("answer.seed", file.answer.seed),
+        max_tokens: place.given("answer.max_tokens", file.answer.max_tokens),
+        system_prompt: place.given("answer.system_prompt", file.answer.system_prompt),
+        cache_dtype: place.given("cache.dtype", file.cache.dtype),
+        disk_bytes: place.bytes("cache.budget", file.cache.budget)?,
+        memory_bytes: place.bytes("cache.memory", file.cache.memory)?,
+        theme: place.given("screen.theme", file.screen.theme).map(|theme| theme_path(theme, base, home)),
+        color: place.given("screen.color", file.screen.color),
+    })
+}
+
+/// A theme is a name, or a path when it looks like one.
+fn theme_path(theme: Given<String>, base: &Path, home: Option<&Path>) -> Given<String> {
+    let is_path = theme.value.contains('/') || theme.value.ends_with(".toml");
+    match is_path.then(|| expand(Path::new(&theme.value), base, home).into_os_string().into_string()) {
+        Some(Ok(value)) => Given { value, ..theme },
+        _ => theme,
+    }
+}
+
+/// Turns places in the file's text into line numbers.
+struct Place<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    fn given<T>(&self, key: &'static str, value: Option<Spanned<T>>) -> Option<Given<T>> {
+        let value = value?;
+        let before = self.text.get(..value.span().start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let origin = Origin::File { path: self.path.to_path_buf(), line, key };
+        Some(Given { value: value.into_inner(), origin })
+    }
+
+    /// A size, as a number of bytes or as a text such as `20GiB`.
+    fn bytes(
+        &self,
+        key: &'static str,
+        value: Option<Spanned<Value>>,
+    ) -> Result<Option<Given<u64>>, ConfigError> {
+        let Some(Given { value, origin }) = self.given(key, value) else { return Ok(None) };
+        let bytes = match &value {
+            Value::Integer(number) => u64::try_from(*number).ok(),
+            Value::String(text) => text.parse::<ByteSize>().ok().map(|size| size.as_u64()),
+            _ => None,
+        };
+        match bytes {
+            Some(value) => Ok(Some(Given { value, origin })),
+            None => Err(ConfigError::Invalid {
+                origin,
+                message: format!("must be a size such as \"20GiB\" or a number of bytes, not {value}"),
+            }),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The defaults, and a configuration written as the file that would bring it about.
+
+use bytesize::ByteSize;
+use toml::Value;
+
+use super::{
+    AnswerSettings, CacheDtype, Config, CorpusSettings, HubAccess, ModelSettings, ModelSource, Paths,
+    ScreenSettings, StoreSettings, Strategy,
+};
+
+/// Part of every cache's key: changing it makes every chunk be encoded again.
+const SYSTEM_PROMPT: &str = "You answer questions from the documents given. \
+                             Answer briefly and name the document in brackets.";
+
+impl Config {
+    /// The defaults, with everything kept under `paths`.
+    pub fn with_paths(paths: Paths) -> Self {
+        Self {
+            paths,
+            model: ModelSettings {
+                source: ModelSource::Default,
+                cache_dtype: CacheDtype::F16,
+                dequantize: false,
+                offline: false,
+                hub: HubAccess::default(),
+            },
+            corpus: CorpusSettings { chunk_tokens: 384, max_file_bytes: 32 << 20 },
+            answer: AnswerSettings {
+                chunks: 4,
+                strategy: Strategy::Ape,
+                attention_temperature: 0.9,
+                attention_scale: 0.9,
+                temperature: 0.0,
+                top_p: None,
+                seed: 0,
+                max_tokens: 256,
+                system_prompt: SYSTEM_PROMPT.to_owned(),
+            },
+            store: StoreSettings { disk_bytes: 20 << 30, memory_bytes: 512 << 20 },
+            screen: ScreenSettings { theme: "ansi".to_owned(), color: true },
+        }
+    }
+
+    /// This configuration as a commented configuration file.
+    pub fn to_toml(&self) -> String {
+        let Self { model, corpus, answer, store, screen, .. } = self;
+        let top_p = answer.top_p.map_or("# top_p = 0.95".to_owned(), |top_p| format!("top_p = {top_p:?}"));
+        format!(
+            r#"[model]
+# `default`, a GGUF file, a directory with safetensors, or owner/name[@revision][:file] on the Hugging Face Hub
+source = {source}
+# turn quantised weights into f32 when loading: exact, larger, slower per token
+dequantize = {dequantize}
+# never use the network
+offline = {offline}
+
+[corpus]
+# most tokens in a chunk; at least 32
+chunk_tokens = {chunk_tokens}
+# larger files are left out and reported
+max_file_size = {max_file_size}
+
+[answer]
+# chunks retrieved for a question
+chunks = {chunks}
+# full, concat, parallel or ape
+strategy = {strategy}
+# of `ape`; both greater than 0 and at most 1
+attention_temperature = {attention_temperature:?}
+attention_scale = {attention_scale:?}
+# sampling; 0 is greedy
+temperature = {temperature:?}
+{top_p}
+seed = {seed}
+max_tokens = {max_tokens}
+# a change makes every chunk be encoded again
+system_prompt = {system_prompt}
+
+[cache]
+# number format of stored keys and values: f16, bf16 or f32
+dtype = {dtype}
+# most disk space for the KV cache
+budget = {budget}
+# most memory for caches kept between questions
+memory = {memory}
+
+[screen]
+# a theme's name, or the path of a theme file
+theme = {theme}
+color = {color}
+"#,
+            source = quoted(&model.source.to_string()),
+            dequantize = model.dequantize,
+            offline = model.offline,
+            chunk_tokens = corpus.chunk_tokens,
+            max_file_size = size(corpus.max_file_bytes),
+            chunks = answer.chunks,
+            strategy = quoted(answer.strategy.name()),
+            attention_temperature = answer.attention_temperature,
+            attention_scale = answer.attention_scale,
+            temperature = answer.temperature,
+            seed = answer.seed,
+            max_tokens = answer.max_tokens,
+            system_prompt = quoted(&answer.system_prompt),
+            dtype = quoted(model.cache_dtype.name()),
+            budget = size(store.disk_bytes),
+            memory = size(store.memory_bytes),
+            theme = quoted(&screen.theme),
+            color = screen.color,
+        )
+    }
+}
+
+fn quoted(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
+}
+
+/// As `20 GiB` where that is exact, else as a number of bytes.
+fn size(bytes: u64) -> String {
+    let text = ByteSize::b(bytes).display().iec().to_string().replace(".0 ", " ");
+    match text.parse::<ByteSize>() {
+        Ok(parsed) if parsed.as_u64() == bytes => quoted(&text),
+        _ => bytes.to_string(),
+    }
+}

@@ -1,0 +1,335 @@
+//! The pipeline of an answer: retrieve, load, encode what is missing, assemble, prefill, decode.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    failure::{nothing_found, nothing_indexed},
+    protocol::{Answer, CacheOrigin, Event, Failure, RequestId, RetrievedChunk, StopReason},
+    resources::{Loaded, Resources},
+    timing::{DecodeTiming, EncodeTiming, LoadTiming, PrefillTiming, Timings},
+    visible::visible,
+};
+use crate::{
+    config::{AnswerSettings, Strategy},
+    corpus::ChunkId,
+    index::Hit,
+    model::{
+        ModelError,
+        attention::ApeScaling,
+        kv::KvSegment,
+        sampler::Sampler,
+        session::{Cancelled, Placement, Session},
+    },
+    store::{LoadError, Tier, key::SegmentId},
+};
+
+/// One question on its way through the pipeline.
+pub(super) struct Asking<'a> {
+    pub id: RequestId,
+    pub question: &'a str,
+    pub strategy: Strategy,
+    pub max_tokens: usize,
+    pub cancelled: Cancelled<'a>,
+    pub emit: &'a dyn Fn(Event),
+}
+
+/// What retrieval found, and how long it took in seconds.
+pub(super) struct Retrieval {
+    pub hits: Vec<Hit>,
+    pub sources: Vec<RetrievedChunk>,
+    pub seconds: f64,
+}
+
+/// Searches the index for the question's chunks, best first.
+///
+/// # Errors
+/// When nothing is indexed or no document has a word of the question.
+pub(super) fn retrieve(resources: &mut Resources, question: &str, k: usize) -> Result<Retrieval, Failure> {
+    let started = Instant::now();
+    let (reader, loaded) = resources.reader_and_loaded()?;
+    let hits = reader.search(question, k)?;
+    let seconds = started.elapsed().as_secs_f64();
+    if hits.is_empty() {
+        let empty = reader.counts()?.chunks == 0;
+        return Err(if empty { nothing_indexed() } else { nothing_found() });
+    }
+    let sources = hits.iter().enumerate().map(|(index, hit)| {
+        source(index + 1, hit, loaded.store.contains(SegmentId::Chunk(hit.chunk.chunk.id)))
+    });
+    Ok(Retrieval { sources: sources.collect(), hits, seconds })
+}
+
+/// A hit as front ends show it.
+pub(super) fn source(rank: usize, hit: &Hit, cached: bool) -> RetrievedChunk {
+    let record = &hit.chunk;
+    let chunk = &record.chunk;
+    RetrievedChunk {
+        rank,
+        id: chunk.id.to_string(),
+        label: visible(&chunk.label).into_owned(),
+        path: record.path.clone(),
+        lines: chunk.lines,
+        page: chunk.page,
+        heading: chunk.heading.iter().map(|heading| visible(heading).into_owned()).collect(),
+        score: hit.score,
+        tokens: chunk.tokens,
+        cached,
+        text: visible(&chunk.text).into_owned(),
+    }
+}
+
+impl Asking<'_> {
+    /// Answers over what was retrieved. `started` is when the question came, before retrieval.
+    ///
+    /// # Errors
+    /// When the context does not fit the model or the model fails. A cancelled answer is no error once its first
+    /// token is there: it comes back with what it has.
+    pub fn answer(
+        &self,
+        loaded: &mut Loaded,
+        settings: &AnswerSettings,
+        retrieval: &Retrieval,
+        started: Instant,
+    ) -> Result<Answer, Failure> {
+        let mut timings = Timings { retrieve_seconds: retrieval.seconds, ..Timings::default() };
+        let model = loaded.model.clone();
+        let query = model.prompt.query(self.question, &model.tokenizer)?;
+        let (mut session, origins) = match self.strategy {
+            Strategy::Full => (Session::empty(&model.network), vec![CacheOrigin::Unused; retrieval.hits.len()]),
+            Strategy::Concat | Strategy::Parallel | Strategy::Ape => {
+                let context = self.gather(loaded, retrieval, &mut timings)?;
+                let assembling = Instant::now();
+                let (placement, scaling) = placement(self.strategy, settings);
+                let session = Session::with_context(
+                    &model.network,
+                    &context.prefix,
+                    &context.chunks,
+                    placement,
+                    scaling,
+                    query.len(),
+                    self.max_tokens,
+                )?;
+                timings.assemble_seconds = assembling.elapsed().as_secs_f64();
+                (session, context.origins)
+            }
+        };
+        (self.emit)(Event::Loaded { id: self.id, origins: origins.clone() });
+
+        let prompt = match self.strategy {
+            Strategy::Full => full_prompt(&model, retrieval, &query)?,
+            _ => query,
+        };
+        let prefilling = Instant::now();
+        session.prefill(&prompt, self.cancelled)?;
+        timings.prefill =
+            PrefillTiming { seconds: prefilling.elapsed().as_secs_f64(), tokens: prompt.len() };
+        (self.emit)(Event::Prefilled { id: self.id, tokens: prompt.len() });
+
+        let written = self.write(&model, &mut session, settings, started, &mut timings)?;
+        timings.total_seconds = started.elapsed().as_secs_f64();
+        Ok(Answer {
+            question: visible(self.question).into_owned(),
+            text: written.text,
+            strategy: self.strategy,
+            stop: written.stop,
+            sources: retrieval.sources.clone(),
+            origins,
+            tokens: written.tokens,
+            timings,
+        })
+    }
+
+    /// The prefix's and the chunks' segments: from the cache, or encoded now.
+    fn gather(
+        &self,
+        loaded: &mut Loaded,
+        retrieval: &Retrieval,
+        timings: &mut Timings,
+    ) -> Result<Gathered, Failure> {
+        let mut note =
+            |message: String| (self.emit)(Event::Warning { id: Some(self.id), message: visible(&message).into() });
+        let loading = Instant::now();
+        let ids: Vec<SegmentId> =
+            retrieval.hits.iter().map(|hit| SegmentId::Chunk(hit.chunk.chunk.id)).collect();
+        let found = loaded.store.load_many(&ids, self.cancelled);
+        timings.load = LoadTiming { bytes: found.bytes, files: found.files, ..LoadTiming::default() };
+        let mut segments = Vec::with_capacity(ids.len());
+        let mut origins = Vec::with_capacity(ids.len());
+        for result in found.segments {
+            let (segment, origin) = tally(result, &mut timings.load, &mut note)?;
+            segments.push(segment);
+            origins.push(origin);
+        }
+        timings.load.seconds = loading.elapsed().as_secs_f64();
+
+        let encoding = Instant::now();
+        let prefix = loaded.prefix(self.cancelled, &mut note)?;
+        if segments.iter().any(Option::is_none) {
+            self.encode_missing(loaded, retrieval, &mut segments, &mut timings.encode, &mut note)?;
+        }
+        timings.encode.seconds = encoding.elapsed().as_secs_f64();
+        Ok(Gathered { prefix, chunks: segments.into_iter().flatten().collect(), origins })
+    }
+
+    fn encode_missing(
+        &self,
+        loaded: &mut Loaded,
+        retrieval: &Retrieval,
+        segments: &mut [Option<Arc<KvSegment>>],
+        timing: &mut EncodeTiming,
+        note: &mut dyn FnMut(String),
+    ) -> Result<(), Failure> {
+        for (hit, segment) in retrieval.hits.iter().zip(segments) {
+            if segment.is_none() {
+                let chunk = &hit.chunk.chunk;
+                let encoded = encode_chunk(loaded, chunk.id, &chunk.text, self.cancelled, note)?;
+                timing.chunks += 1;
+                timing.tokens += encoded.shape.tokens;
+                *segment = Some(encoded);
+            }
+        }
+        Ok(())
+    }
+
+    /// Generates the answer token by token.
+    fn write(
+        &self,
+        model: &crate::model::Model,
+        session: &mut Session,
+        settings: &AnswerSettings,
+        started: Instant,
+        timings: &mut Timings,
+    ) -> Result<Written, Failure> {
+        let mut sampler = Sampler::new(settings.temperature, settings.top_p, settings.seed);
+        let mut detokenizer = model.tokenizer.detokenizer();
+        let mut written = Written { text: String::new(), tokens: Vec::new(), stop: StopReason::MaxTokens };
+        let mut phase = Instant::now();
+        while written.tokens.len() < self.max_tokens {
+            let token = sampler.choose(&session.logits()?)?;
+            if model.tokenizer.is_stop(token) {
+                written.stop = StopReason::EndOfText;
+            } else {
+                written.tokens.push(token);
+                let text = detokenizer.push(token)?;
+                if !text.is_empty() {
+                    let text = visible(&text).into_owned();
+                    written.text.push_str(&text);
+                    (self.emit)(Event::Token { id: self.id, text });
+                }
+            }
+            if timings.time_to_first_token_seconds == 0.0 {
+                timings.first_token_seconds = phase.elapsed().as_secs_f64();
+                timings.time_to_first_token_seconds = started.elapsed().as_secs_f64();
+                phase = Instant::now();
+            }
+            if written.stop == StopReason::EndOfText {
+                break;
+            }
+            if (self.cancelled)() {
+                written.stop = StopReason::Cancelled;
+                break;
+            }
+            if session.is_full() {
+                written.stop = StopReason::ContextFull;
+                break;
+            }
+            if written.tokens.len() < self.max_tokens {
+                match session.prefill(&[token], self.cancelled) {
+                    Err(ModelError::Cancelled) => {
+                        written.stop = StopReason::Cancelled;
+                        break;
+                    }
+                    result => result?,
+                }
+            }
+        }
+        timings.decode = decode_timing(phase.elapsed().as_secs_f64(), written.tokens.len());
+        Ok(written)
+    }
+}
+
+struct Gathered {
+    prefix: Arc<KvSegment>,
+    chunks: Vec<Arc<KvSegment>>,
+    origins: Vec<CacheOrigin>,
+}
+
+struct Written {
+    text: String,
+    tokens: Vec<u32>,
+    stop: StopReason,
+}
+
+/// Counts one load's result. Damaged and foreign files are noted once and then missing.
+fn tally(
+    result: Result<(Arc<KvSegment>, Tier), LoadError>,
+    timing: &mut LoadTiming,
+    note: &mut dyn FnMut(String),
+) -> Result<(Option<Arc<KvSegment>>, CacheOrigin), Failure> {
+    Ok(match result {
+        Ok((segment, Tier::Memory)) => {
+            timing.memory_hits += 1;
+            (Some(segment), CacheOrigin::Memory)
+        }
+        Ok((segment, Tier::Disk)) => {
+            timing.disk_hits += 1;
+            (Some(segment), CacheOrigin::Disk)
+        }
+        Err(LoadError::Cancelled) => return Err(Failure::cancelled()),
+        Err(LoadError::Missing) => {
+            timing.misses += 1;
+            (None, CacheOrigin::Encoded)
+        }
+        Err(error) => {
+            timing.damaged += 1;
+            note(error.to_string());
+            (None, CacheOrigin::Repaired)
+        }
+    })
+}
+
+/// Encodes one chunk and puts it into the cache.
+pub(super) fn encode_chunk(
+    loaded: &mut Loaded,
+    id: ChunkId,
+    text: &str,
+    cancelled: Cancelled,
+    note: &mut dyn FnMut(String),
+) -> Result<Arc<KvSegment>, Failure> {
+    let model = loaded.model.clone();
+    let tokens = model.prompt.chunk(text, &model.tokenizer)?;
+    let segment = Arc::new(loaded.encoder(cancelled, note)?.encode(&tokens, cancelled)?);
+    loaded.keep(SegmentId::Chunk(id), segment.clone());
+    Ok(segment)
+}
+
+/// What `full` reads: prefix, chunks in the order of their ranks, question.
+fn full_prompt(
+    model: &crate::model::Model,
+    retrieval: &Retrieval,
+    query: &[u32],
+) -> Result<Vec<u32>, ModelError> {
+    let mut tokens = model.prompt.prefix().to_vec();
+    for hit in &retrieval.hits {
+        tokens.extend(model.prompt.chunk(&hit.chunk.chunk.text, &model.tokenizer)?);
+    }
+    tokens.extend(query);
+    Ok(tokens)
+}
+
+fn placement(strategy: Strategy, settings: &AnswerSettings) -> (Placement, ApeScaling) {
+    match strategy {
+        Strategy::Full | Strategy::Concat => (Placement::Running, ApeScaling::NONE),
+        Strategy::Parallel => (Placement::Shared, ApeScaling::NONE),
+        Strategy::Ape => (
+            Placement::Shared,
+            ApeScaling { temperature: settings.attention_temperature, scale: settings.attention_scale },
+        ),
+    }
+}
+
+fn decode_timing(seconds: f64, generated: usize) -> DecodeTiming {
+    let tokens = generated.saturating_sub(1);
+    let tokens_per_second = if tokens > 0 && seconds > 0.0 { tokens as f64 / seconds } else { 0.0 };
+    DecodeTiming { seconds, tokens, tokens_per_second }
+}

@@ -1,0 +1,158 @@
+//! One question through several strategies, run after run.
+
+use std::{collections::HashSet, time::Instant};
+
+use super::{
+    answer::{Asking, Retrieval, encode_chunk, retrieve},
+    protocol::*,
+    resources::Resources,
+    timing::{Spread, Timings},
+    visible::visible,
+};
+use crate::{config::Strategy, model::session::Cancelled, store::key::SegmentId};
+
+/// What the runs of one strategy gave so far.
+struct Row {
+    strategy: Strategy,
+    runs: Vec<(Timings, Answer)>,
+    failure: Option<Failure>,
+}
+
+/// Runs every strategy `runs` times, in turn, so that a machine that gets slower does so for all of them. Chunks that
+/// are not cached are encoded before the first measurement, and a warning says so: what is compared is answering.
+///
+/// # Errors
+/// When nothing is found or the request is cancelled. A strategy that fails is a row with its reason.
+pub(super) fn compare(
+    resources: &mut Resources,
+    request: &CompareRequest,
+    cancelled: Cancelled,
+    emit: &dyn Fn(Event),
+) -> Result<Comparison, Failure> {
+    if request.strategies.is_empty() || request.runs == 0 {
+        return Err(Failure::new(
+            FailureKind::BadRequest,
+            "there is nothing to compare",
+            "Name at least one strategy and one run.",
+        ));
+    }
+    let settings = resources.config.answer.clone();
+    let chunks = request.chunks.unwrap_or(settings.chunks);
+    resources.loaded()?;
+    let first = retrieve(resources, &request.question, chunks)?;
+    emit(Event::Retrieved { id: request.id, chunks: first.sources.clone() });
+    encode_missing(resources, request, &first, cancelled, emit)?;
+
+    let mut rows: Vec<Row> = unique(&request.strategies)
+        .into_iter()
+        .map(|strategy| Row { strategy, runs: Vec::new(), failure: None })
+        .collect();
+    for _ in 0..request.runs {
+        for row in rows.iter_mut().filter(|row| row.failure.is_none()) {
+            let started = Instant::now();
+            let retrieval = retrieve(resources, &request.question, chunks)?;
+            let asking = Asking {
+                id: request.id,
+                question: &request.question,
+                strategy: row.strategy,
+                max_tokens: request.max_tokens.unwrap_or(settings.max_tokens),
+                cancelled,
+                // The answers of a comparison are shown whole, not as they come.
+                emit: &|event| {
+                    if matches!(event, Event::Warning { .. }) {
+                        emit(event);
+                    }
+                },
+            };
+            match asking.answer(resources.loaded()?, &settings, &retrieval, started) {
+                Ok(answer) if answer.stop == StopReason::Cancelled => return Err(Failure::cancelled()),
+                Ok(answer) => row.runs.push((answer.timings.clone(), answer)),
+                Err(failure) if failure.kind == FailureKind::Cancelled => return Err(failure),
+                Err(failure) => row.failure = Some(failure),
+            }
+        }
+    }
+    Ok(Comparison {
+        question: visible(&request.question).into_owned(),
+        runs: request.runs,
+        sources: first.sources,
+        rows: summarise(rows),
+    })
+}
+
+fn encode_missing(
+    resources: &mut Resources,
+    request: &CompareRequest,
+    retrieval: &Retrieval,
+    cancelled: Cancelled,
+    emit: &dyn Fn(Event),
+) -> Result<(), Failure> {
+    let mut note = |message: String| emit(Event::Warning { id: Some(request.id), message });
+    let loaded = resources.loaded()?;
+    let mut encoded = 0;
+    for hit in &retrieval.hits {
+        let chunk = &hit.chunk.chunk;
+        if !loaded.store.contains(SegmentId::Chunk(chunk.id)) {
+            encode_chunk(loaded, chunk.id, &chunk.text, cancelled, &mut note)?;
+            encoded += 1;
+        }
+    }
+    if encoded > 0 {
+        note(format!("{encoded} chunks had no cache and were encoded before the first run"));
+        // What could not be written has been reported; the runs then encode it again, and their timings say so.
+        let _ = loaded.written();
+    }
+    Ok(())
+}
+
+fn unique(strategies: &[Strategy]) -> Vec<Strategy> {
+    let mut seen = HashSet::new();
+    strategies.iter().copied().filter(|strategy| seen.insert(*strategy)).collect()
+}
+
+fn summarise(rows: Vec<Row>) -> Vec<ComparisonRow> {
+    let full = rows.iter().find(|row| row.strategy == Strategy::Full && row.failure.is_none());
+    let reference = full.and_then(|row| {
+        let spread = spread(&row.runs, |timings| timings.time_to_first_token_seconds)?;
+        Some((spread.median, row.runs.first()?.1.tokens.clone()))
+    });
+    rows.into_iter()
+        .map(|row| ComparisonRow {
+            strategy: row.strategy,
+            result: match row.failure {
+                Some(failure) => Err(failure),
+                None => summary(row.runs, reference.as_ref()),
+            },
+        })
+        .collect()
+}
+
+fn summary(
+    runs: Vec<(Timings, Answer)>,
+    reference: Option<&(f64, Vec<u32>)>,
+) -> Result<ComparisonResult, Failure> {
+    let nothing = || Failure::new(FailureKind::Internal, "no run was measured", None);
+    let first_token = spread(&runs, |timings| timings.time_to_first_token_seconds).ok_or_else(nothing)?;
+    let total = spread(&runs, |timings| timings.total_seconds).ok_or_else(nothing)?;
+    let speed = spread(&runs, |timings| timings.decode.tokens_per_second).ok_or_else(nothing)?;
+    let (timings, mut answers): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
+    let answer = answers.swap_remove(0);
+    Ok(ComparisonResult {
+        time_to_first_token_seconds: first_token,
+        total_seconds: total,
+        tokens_per_second: speed,
+        first_token_speedup: reference
+            .filter(|_| first_token.median > 0.0)
+            .map(|(full, _)| full / first_token.median),
+        agreement: reference.map(|(_, tokens)| {
+            let same = answer.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+            (same, tokens.len())
+        }),
+        answer,
+        runs: timings,
+    })
+}
+
+fn spread(runs: &[(Timings, Answer)], figure: impl Fn(&Timings) -> f64) -> Option<Spread> {
+    Spread::of(&runs.iter().map(|(timings, _)| figure(timings)).collect::<Vec<_>>())
+}

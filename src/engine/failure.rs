@@ -1,0 +1,123 @@
+//! Turns what went wrong below into what a person can act on.
+
+use super::{
+    protocol::{Failure, FailureKind},
+    visible::visible,
+};
+use crate::{
+    catalogue::CatalogueError,
+    corpus::walk::WalkError,
+    index::IndexError,
+    model::{ModelError, hub::HubError},
+    store::StoreError,
+};
+
+impl Failure {
+    /// A failure with the next step. Both texts may quote file names and are made safe to print.
+    pub fn new(kind: FailureKind, message: impl AsRef<str>, hint: impl Into<Option<&'static str>>) -> Self {
+        let message = visible(message.as_ref()).into_owned();
+        Self { kind, message, hint: hint.into().map(str::to_owned) }
+    }
+
+    /// The request was cancelled.
+    pub fn cancelled() -> Self {
+        Self::new(FailureKind::Cancelled, "cancelled", None)
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        let (kind, hint) = match &error {
+            ModelError::UnsupportedArchitecture { .. } | ModelError::Unsupported(_) => (
+                FailureKind::UnsupportedModel,
+                "Choose a model of the Llama family (Llama, SmolLM2, Mistral, Qwen 2 or 3) with --model.",
+            ),
+            ModelError::ContextTooLong { .. } => (
+                FailureKind::ContextTooLong,
+                "Use fewer chunks (-k), a shorter question, or the strategy ape, whose chunks share positions.",
+            ),
+            ModelError::Cancelled => return Self::cancelled(),
+            ModelError::Read { .. }
+            | ModelError::BadFile(_)
+            | ModelError::MissingTensor(_)
+            | ModelError::Tokenizer(_)
+            | ModelError::Template(_) => (
+                FailureKind::UnsupportedModel,
+                "Fetch the model again, or choose another with --model. `gibbon doctor` checks it.",
+            ),
+            ModelError::Internal(_) | ModelError::Compute(_) => {
+                (FailureKind::Internal, "This is a defect of Gibbon; please report it with the log file.")
+            }
+        };
+        Self::new(kind, error.to_string(), hint)
+    }
+}
+
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Self {
+        let kind = match &error {
+            HubError::NotAModel { .. } => FailureKind::UnsupportedModel,
+            HubError::Storage { .. } | HubError::DiskFull { .. } => FailureKind::Storage,
+            HubError::Busy { .. } => FailureKind::Busy,
+            _ => FailureKind::NoModel,
+        };
+        let (message, hint) = (error.to_string(), error.hint());
+        Self {
+            kind,
+            message: visible(&message).into_owned(),
+            hint: Some(visible(hint.as_ref()).into_owned()),
+        }
+    }
+}
+
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
+        let (kind, hint) = match &error {
+            IndexError::NothingIndexed => return nothing_indexed(),
+            IndexError::Busy { .. } => (FailureKind::Busy, None),
+            IndexError::Damaged { .. } | IndexError::Full { .. } => (FailureKind::Storage, None),
+            IndexError::Write { .. } | IndexError::Io { .. } => {
+                (FailureKind::Storage, Some("Check that the disk has room and the data directory is writable."))
+            }
+            IndexError::Catalogue(_) => (FailureKind::Storage, None),
+        };
+        Self::new(kind, error.to_string(), hint)
+    }
+}
+
+impl From<CatalogueError> for Failure {
+    fn from(error: CatalogueError) -> Self {
+        Self::new(FailureKind::Storage, error.to_string(), None)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let hint = "Check that the disk has room and the data directory is writable.";
+        Self::new(FailureKind::Storage, error.to_string(), hint)
+    }
+}
+
+impl From<WalkError> for Failure {
+    fn from(error: WalkError) -> Self {
+        Self::new(FailureKind::BadRequest, error.to_string(), None)
+    }
+}
+
+/// There is nothing to search in.
+pub(super) fn nothing_indexed() -> Failure {
+    Failure::new(
+        FailureKind::NoDocuments,
+        "nothing is indexed yet",
+        "Run `gibbon index FOLDER` on a folder with documents, or `gibbon demo` to see how it works.",
+    )
+}
+
+/// No word of the question is in any document.
+pub(super) fn nothing_found() -> Failure {
+    Failure::new(
+        FailureKind::NoMatch,
+        "no indexed document has a word of this question",
+        "Ask with words that your documents use; `gibbon search` shows what they lead to.",
+    )
+}

@@ -1,0 +1,224 @@
+//! What the engine works with: the model, its cache, and the index, each opened when first needed.
+
+use std::{path::Path, sync::Arc};
+
+use super::{
+    keeper::{Events, SegmentWriter},
+    protocol::{Failure, ModelSummary, Status},
+};
+use crate::{
+    config::{Config, ModelSettings},
+    index::{IndexError, Reader},
+    model::{
+        Model,
+        hub::{self, ModelFiles},
+        kv::KvSegment,
+        session::{Cancelled, Encoder, encode_prefix},
+    },
+    store::{
+        Store, StoreTarget,
+        format::KvLayout,
+        key::{Fingerprint, FingerprintParts, SegmentId},
+    },
+};
+
+/// Changes when a chunk's text is turned into other tokens than before, so that older caches are not used.
+const PROMPT_FORMAT: &str = "chunk-1";
+
+/// What the model thread owns.
+pub(super) struct Resources {
+    pub config: Config,
+    loaded: Option<Loaded>,
+    reader: Option<Reader>,
+    events: Events,
+}
+
+/// A loaded model with its cache.
+pub(super) struct Loaded {
+    pub model: Arc<Model>,
+    pub store: Arc<Store>,
+    pub name: String,
+    writer: SegmentWriter,
+    prefix: Option<Arc<KvSegment>>,
+}
+
+impl Resources {
+    pub fn new(config: Config, events: Events) -> Self {
+        Self { config, loaded: None, reader: None, events }
+    }
+
+    /// The model and its cache, loaded at the first call.
+    ///
+    /// # Errors
+    /// When the model is not on this machine or cannot be used, or the cache cannot be opened. The next call tries
+    /// again: the user may have mended it.
+    pub fn loaded(&mut self) -> Result<&mut Loaded, Failure> {
+        if self.loaded.is_none() {
+            self.loaded = Some(Loaded::new(&self.config, self.events.clone())?);
+        }
+        self.loaded.as_mut().ok_or_else(super::failure::nothing_indexed)
+    }
+
+    /// The index, opened at the first call, and the loaded model.
+    pub fn reader_and_loaded(&mut self) -> Result<(&mut Reader, &mut Loaded), Failure> {
+        self.reader()?;
+        self.loaded()?;
+        match (&mut self.reader, &mut self.loaded) {
+            (Some(reader), Some(loaded)) => Ok((reader, loaded)),
+            _ => Err(super::failure::nothing_indexed()),
+        }
+    }
+
+    /// The index, opened at the first call.
+    pub fn reader(&mut self) -> Result<&mut Reader, Failure> {
+        if self.reader.is_none() {
+            self.reader = Some(Reader::open(&self.config.paths.data)?);
+        }
+        self.reader.as_mut().ok_or_else(super::failure::nothing_indexed)
+    }
+
+    /// Opens the index again at its next use: needed when it was built anew.
+    pub fn forget_reader(&mut self) {
+        self.reader = None;
+    }
+
+    /// What there is to work with. A missing model or index is not an error here.
+    pub fn status(&mut self) -> Result<Status, Failure> {
+        let counts = match Reader::open(&self.config.paths.data) {
+            Ok(reader) => reader.counts()?,
+            Err(IndexError::NothingIndexed) => Default::default(),
+            Err(error) => return Err(error.into()),
+        };
+        let mut status = Status {
+            files: counts.files,
+            chunks: counts.chunks,
+            cache_budget_bytes: self.config.store.disk_bytes,
+            ..Status::default()
+        };
+        if let Ok(loaded) = self.loaded() {
+            status.model = Some(loaded.summary());
+            let chunks = loaded.store.cached()?.into_iter().filter(|id| matches!(id, SegmentId::Chunk(_)));
+            status.cached_chunks = chunks.count();
+            status.cache_bytes = loaded.store.usage()?.bytes;
+        }
+        Ok(status)
+    }
+}
+
+impl Loaded {
+    fn new(config: &Config, events: Events) -> Result<Self, Failure> {
+        let (model, name) = load_model(config)?;
+        let target = StoreTarget {
+            fingerprint: fingerprint(&model, &config.model),
+            layout: layout(&model, &config.model),
+            model: name.clone(),
+        };
+        let store = Arc::new(Store::open(&config.paths.data, &config.store, target)?);
+        let writer = SegmentWriter::start(store.clone(), events);
+        Ok(Self { model: Arc::new(model), store, name, writer, prefix: None })
+    }
+
+    pub fn summary(&self) -> ModelSummary {
+        let network = &self.model.network;
+        let dtype = self.store.layout().dtype;
+        ModelSummary {
+            name: super::visible(&self.name).into_owned(),
+            architecture: super::visible(&network.config.architecture).into_owned(),
+            parameters: self.model.parameters,
+            context_tokens: network.config.context_tokens,
+            cache_bytes_per_token: network.segment_shape(1).bytes(dtype) as u64,
+        }
+    }
+
+    /// The encoded prefix: from memory, from its file, or encoded now and kept. `note` gets what went wrong on the way
+    /// without mattering to the result.
+    pub fn prefix(
+        &mut self,
+        cancelled: Cancelled,
+        note: &mut dyn FnMut(String),
+    ) -> Result<Arc<KvSegment>, Failure> {
+        if let Some(prefix) = &self.prefix {
+            return Ok(prefix.clone());
+        }
+        let prefix = match self.store.load(SegmentId::Prefix) {
+            Ok((segment, _)) => segment,
+            Err(reason) => {
+                if !matches!(reason, crate::store::LoadError::Missing) {
+                    note(reason.to_string());
+                }
+                let dtype = self.store.layout().dtype;
+                let tokens = self.model.prompt.prefix();
+                let segment = Arc::new(encode_prefix(&self.model.network, tokens, dtype, cancelled)?);
+                self.keep(SegmentId::Prefix, segment.clone());
+                segment
+            }
+        };
+        self.prefix = Some(prefix.clone());
+        Ok(prefix)
+    }
+
+    /// An encoder of chunks after the prefix.
+    pub fn encoder(
+        &mut self,
+        cancelled: Cancelled,
+        note: &mut dyn FnMut(String),
+    ) -> Result<Encoder<'_>, Failure> {
+        let prefix = self.prefix(cancelled, note)?;
+        Ok(Encoder::new(&self.model.network, prefix))
+    }
+
+    /// Has a segment written to the cache beside whatever comes next. A cache that cannot be written costs time
+    /// later, not this answer; a warning says so.
+    pub fn keep(&self, id: SegmentId, segment: Arc<KvSegment>) {
+        self.writer.keep(id, segment);
+    }
+
+    /// Waits until everything that was to be kept has been written.
+    ///
+    /// # Errors
+    /// Why the first segment since the last call could not be written.
+    pub fn written(&self) -> Result<(), String> {
+        self.writer.flush()
+    }
+}
+
+/// Loads the model that the configuration names, and says what it is called.
+pub(super) fn load_model(config: &Config) -> Result<(Model, String), Failure> {
+    let found = hub::locate(&config.model, &config.paths.data)?;
+    let system = &config.answer.system_prompt;
+    let model = match &found.files {
+        ModelFiles::Gguf(path) => Model::from_gguf(path, config.model.dequantize, system)?,
+        ModelFiles::Directory(path) => Model::from_directory(path, system)?,
+    };
+    Ok((model, found.name))
+}
+
+/// Names the caches that this model can use with this prefix and these settings.
+pub(super) fn fingerprint(model: &Model, settings: &ModelSettings) -> Fingerprint {
+    let rope = blake3::hash(&model.network.rope.identity()).to_hex();
+    let compute = format!("{PROMPT_FORMAT} {}", if settings.dequantize { "dequantized" } else { "as stored" });
+    Fingerprint::of(&FingerprintParts {
+        weights: model.identity,
+        tokenizer: &model.tokenizer.identity(),
+        prefix_tokens: model.prompt.prefix(),
+        rope: rope.as_str(),
+        cache_dtype: settings.cache_dtype,
+        compute: &compute,
+    })
+}
+
+fn layout(model: &Model, settings: &ModelSettings) -> KvLayout {
+    let shape = model.network.segment_shape(0);
+    KvLayout {
+        layers: shape.layers,
+        kv_heads: shape.kv_heads,
+        head_dim: shape.head_dim,
+        dtype: settings.cache_dtype,
+        max_tokens: model.network.config.context_tokens,
+    }
+}
+
+/// A folder or file as the index knows it: absolute and without links, where it still exists.
+pub(super) fn canonical(path: &Path) -> std::path::PathBuf {
+    std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+}

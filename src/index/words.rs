@@ -1,0 +1,176 @@
+//! Text to words, for prose and code alike.
+//!
+//! A *compound* is what stands between spaces: `dome_controller`, `dome.md`, `std::path`, `openShutter`. It gives
+//! its parts, split at connectors and where a capital begins a word, and, where there is more than one part, itself
+//! as well: whoever types an identifier or a file name in full finds just that one. Chinese and Japanese, which put
+//! no spaces between words, give one word for each character.
+
+use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Words longer than this (bytes) are data, not language, and are left out.
+const MAX_WORD_BYTES: usize = 96;
+
+/// Cuts text into lower-cased words.
+#[derive(Clone, Default)]
+pub(super) struct Words;
+
+pub(super) struct WordStream {
+    tokens: std::vec::IntoIter<Token>,
+    current: Token,
+}
+
+impl Tokenizer for Words {
+    type TokenStream<'a> = WordStream;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream {
+        let mut tokens = Vec::new();
+        for (start, compound) in compounds(text) {
+            let parts = parts(compound);
+            if parts.len() > 1 {
+                push(&mut tokens, start, compound);
+            }
+            for (offset, part) in parts {
+                push(&mut tokens, start + offset, part);
+            }
+        }
+        WordStream { tokens: tokens.into_iter(), current: Token::default() }
+    }
+}
+
+impl TokenStream for WordStream {
+    fn advance(&mut self) -> bool {
+        match self.tokens.next() {
+            Some(token) => {
+                self.current = token;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn token(&self) -> &Token {
+        &self.current
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        &mut self.current
+    }
+}
+
+fn push(tokens: &mut Vec<Token>, start: usize, text: &str) {
+    if text.len() > MAX_WORD_BYTES {
+        return;
+    }
+    tokens.push(Token {
+        offset_from: start,
+        offset_to: start + text.len(),
+        position: tokens.len(),
+        text: text.to_lowercase(),
+        position_length: 1,
+    });
+}
+
+/// Letters and digits joined by connectors, none at either end, each with its byte offset.
+fn compounds(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let start_of = move |piece: &str| piece.as_ptr() as usize - text.as_ptr() as usize;
+    text.split(|character| !is_word(character) && !is_connector(character))
+        .map(|piece| piece.trim_matches(is_connector))
+        .filter(|piece| !piece.is_empty())
+        .map(move |piece| (start_of(piece), piece))
+}
+
+/// The words of a compound, each with its byte offset in it.
+fn parts(compound: &str) -> Vec<(usize, &str)> {
+    let start_of = |piece: &str| piece.as_ptr() as usize - compound.as_ptr() as usize;
+    let mut parts = Vec::new();
+    for piece in compound.split(is_connector).filter(|piece| !piece.is_empty()) {
+        for word in piece.unicode_words() {
+            for part in split_at_capitals(word) {
+                parts.push((start_of(part), part));
+            }
+        }
+    }
+    parts
+}
+
+/// `openShutter` to `open`, `Shutter`; `HTTPServer` to `HTTP`, `Server`; digits stay with what precedes them.
+fn split_at_capitals(word: &str) -> Vec<&str> {
+    let characters: Vec<(usize, char)> = word.char_indices().collect();
+    let mut parts = Vec::new();
+    let mut begin = 0;
+    for (index, &(offset, character)) in characters.iter().enumerate().skip(1) {
+        let previous = characters[index - 1].1;
+        let next_is_small = characters.get(index + 1).is_some_and(|(_, next)| next.is_lowercase());
+        if character.is_uppercase() && (!previous.is_uppercase() || next_is_small) {
+            parts.push(&word[begin..offset]);
+            begin = offset;
+        }
+    }
+    parts.push(&word[begin..]);
+    parts
+}
+
+/// Letters, digits, and the combining marks that belong to a letter.
+fn is_word(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '\u{300}'..='\u{36f}')
+}
+
+fn is_connector(character: char) -> bool {
+    matches!(character, '_' | '-' | '.' | ':')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, test_runner::RngSeed};
+
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        Words.token_stream(text).process(&mut |token| words.push(token.text.clone()));
+        words
+    }
+
+    #[test]
+    fn prose_gives_its_words() {
+        assert_eq!(words("What's (the) AND: foo?* Größe."), ["what", "s", "the", "and", "foo", "größe"]);
+        assert_eq!(words(""), Vec::<String>::new());
+        assert_eq!(words(" ... -- _ :: "), Vec::<String>::new());
+    }
+
+    #[test]
+    fn identifiers_and_file_names_give_themselves_and_their_parts() {
+        assert_eq!(words("dome_controller"), ["dome_controller", "dome", "controller"]);
+        assert_eq!(words("runbooks/dome.md"), ["runbooks", "dome.md", "dome", "md"]);
+        assert_eq!(words("std::path"), ["std::path", "std", "path"]);
+        assert_eq!(words("openShutter"), ["openshutter", "open", "shutter"]);
+        assert_eq!(words("HTTPServer2Config"), ["httpserver2config", "http", "server2", "config"]);
+        assert_eq!(words("GPIO v2.1-rc"), ["gpio", "v2.1-rc", "v2", "1", "rc"]);
+    }
+
+    #[test]
+    fn scripts_without_spaces_give_characters() {
+        assert_eq!(words("天文台 open"), ["天文台", "天", "文", "台", "open"]);
+    }
+
+    #[test]
+    fn long_runs_of_data_are_left_out() {
+        assert_eq!(words(&format!("a {} b", "x".repeat(500))), ["a", "b"]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn every_word_is_the_lower_case_of_its_place(text in any::<String>()) {
+            Words.token_stream(&text).process(&mut |token| {
+                assert_eq!(token.text, text[token.offset_from..token.offset_to].to_lowercase());
+            });
+        }
+    }
+}

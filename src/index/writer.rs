@@ -1,0 +1,289 @@
+//! Writes changes to the catalogue and to the index, in this order, and mends the index where a run ended between.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use tantivy::{IndexWriter, Term, indexer::IndexWriterOptions, indexer::LogMergePolicy};
+
+use super::{IndexError, Result, disk, lock::WriterLock, schema::Fields};
+use crate::{
+    catalogue::{
+        AddedRoot, Catalogue, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded, RootId,
+        create_private_directory,
+    },
+    corpus::ChunkId,
+};
+
+/// A batch ends after so many files or so many bytes of text: an interrupted run keeps the batches before.
+const BATCH_FILES: usize = 256;
+const BATCH_BYTES: usize = 16 << 20;
+
+/// Memory in which tantivy gathers documents before it writes a segment, in bytes.
+const WRITER_MEMORY: usize = 50 << 20;
+
+/// Share of removed documents from which a segment is written anew. Until then they still count in BM25's
+/// statistics, so it is kept low.
+const REMOVED_SHARE: f32 = 0.1;
+
+/// Changes to the files of one root. All paths are from the root.
+#[derive(Debug, Clone)]
+pub struct Delta {
+    pub root: RootId,
+    /// New files, and changed ones with all their chunks.
+    pub updated: Vec<FileUpdate>,
+    /// Files that are gone. Those that were never indexed are skipped.
+    pub removed: Vec<PathBuf>,
+    /// Files that could not be read. What is indexed of them stays, unless they are in `removed` as well.
+    pub failed: Vec<FailedFile>,
+}
+
+/// What a change came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Chunks that their file did not have before. A changed file's unchanged chunks are not counted.
+    pub chunks_added: usize,
+    pub chunks_removed: usize,
+    /// Chunks that no file holds any more: their cache files can go. A chunk that moves to a file of a later
+    /// delta is among them; [`Catalogue::unreferenced`] after the last delta tells.
+    pub orphaned: Vec<ChunkId>,
+}
+
+/// The only one who changes roots, files, chunks and the index; holds the lock of the data directory.
+pub struct Writer {
+    catalogue: Catalogue,
+    directory: PathBuf,
+    fields: Fields,
+    index: tantivy::Index,
+    /// Started when there is something to write: looking for changes costs no thread and no memory.
+    documents: Option<IndexWriter>,
+    /// False after a failure between the catalogue's transaction and the index's commit.
+    in_step: bool,
+    _lock: WriterLock,
+}
+
+impl Delta {
+    /// No change yet to this root's files.
+    pub fn new(root: RootId) -> Self {
+        Self { root, updated: Vec::new(), removed: Vec::new(), failed: Vec::new() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.updated.is_empty() && self.removed.is_empty() && self.failed.is_empty()
+    }
+}
+
+impl Writer {
+    /// Takes the lock of the data directory, creates what is missing, and brings the index up to date with the
+    /// catalogue where the last run was interrupted.
+    ///
+    /// # Errors
+    /// [`IndexError::Busy`] where another writer has the lock.
+    pub fn open(data: &Path) -> Result<Self> {
+        create_private_directory(data).map_err(|error| IndexError::io(data, error))?;
+        let lock = WriterLock::take(data)?;
+        let catalogue = Catalogue::open(data)?;
+        let directory = disk::directory(data);
+        let fields = Fields::new();
+        disk::remove_unfinished(&directory)?;
+        let index = match disk::open(&directory, &fields) {
+            Err(IndexError::Damaged { .. }) => disk::create(&directory, &fields)?,
+            result => result?,
+        };
+        let mut writer =
+            Self { catalogue, directory, fields, index, documents: None, in_step: false, _lock: lock };
+        writer.catch_up()?;
+        Ok(writer)
+    }
+
+    /// To read what is indexed, by the writer's own connection.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The indexed files of a root, by their path from it.
+    pub fn known_files(&self, root: RootId) -> Result<HashMap<PathBuf, FileRecord>> {
+        Ok(self.catalogue.known_files(root)?)
+    }
+
+    /// Adds a folder or a file; `now` is in seconds since the Unix epoch. Roots never overlap: a path inside a
+    /// folder that was added before stays part of that one, and a folder above others takes their files over.
+    pub fn add_root(&mut self, path: &Path, now: i64) -> Result<AddedRoot> {
+        self.ensure_in_step()?;
+        let (added, recorded) = self.catalogue.add_root(path, now)?;
+        self.publish_change(&recorded)?;
+        Ok(added)
+    }
+
+    /// Takes a root out, with its files and chunks.
+    pub fn remove_root(&mut self, root: RootId) -> Result<Applied> {
+        self.ensure_in_step()?;
+        let recorded = self.catalogue.remove_root(root)?;
+        self.publish_change(&recorded)?;
+        Ok(Applied {
+            chunks_added: 0,
+            chunks_removed: recorded.chunks_removed,
+            orphaned: recorded.unreferenced,
+        })
+    }
+
+    /// Writes a change, in batches: whatever ends the run, the batches before are kept, and the next open mends
+    /// the one it was in.
+    pub fn apply(&mut self, delta: &Delta) -> Result<Applied> {
+        self.ensure_in_step()?;
+        let mut applied = Applied::default();
+        let mut candidates = Vec::new();
+        let mut rest = delta.updated.as_slice();
+        let (mut removed, mut failed) = (delta.removed.as_slice(), delta.failed.as_slice());
+        loop {
+            let (batch, later) = rest.split_at(batch_length(rest));
+            let recorded = self.catalogue.record(delta.root, batch, removed, failed)?;
+            self.publish_change(&recorded)?;
+            applied.chunks_added += recorded.chunks_added;
+            applied.chunks_removed += recorded.chunks_removed;
+            candidates.extend(recorded.candidates);
+            (rest, removed, failed) = (later, &[], &[]);
+            if rest.is_empty() {
+                break;
+            }
+        }
+        applied.orphaned = self.catalogue.unreferenced(&candidates)?;
+        Ok(applied)
+    }
+
+    fn ensure_in_step(&mut self) -> Result<()> {
+        if self.in_step { Ok(()) } else { self.catch_up() }
+    }
+
+    /// Compares which files catalogue and index hold, where the index shows another state, and makes it agree.
+    fn catch_up(&mut self) -> Result<()> {
+        let state = self.catalogue.state()?;
+        if matches!(disk::shown_state(&self.index), Ok(Some(shown)) if shown == state) {
+            self.in_step = true;
+            self.remove_leftovers();
+            return Ok(());
+        }
+        let held = match disk::files_held(&self.index) {
+            Ok(held) => held,
+            Err(_) => {
+                self.documents = None;
+                self.index = disk::create(&self.directory, &self.fields)?;
+                HashMap::new()
+            }
+        };
+        let wanted = self.catalogue.file_sizes()?;
+        let agrees =
+            |file: &FileId| held.get(file).copied().unwrap_or(0) == wanted.get(file).copied().unwrap_or(0);
+        let mut removed: Vec<FileId> = held.keys().filter(|file| !agrees(file)).copied().collect();
+        let mut added: Vec<FileId> = wanted.keys().filter(|file| !agrees(file)).copied().collect();
+        removed.sort_unstable();
+        added.sort_unstable();
+        self.publish(&removed, &added)
+    }
+
+    /// Every commit removes the segments that are of no use any more; a run that was killed right after one could
+    /// not. Failing to is no harm: the next commit tries again.
+    fn remove_leftovers(&self) {
+        if self.documents.is_some() || !disk::has_leftovers(&self.directory, &self.index) {
+            return;
+        }
+        let removed = start_writer(&self.index).and_then(|writer| writer.garbage_collect_files().wait());
+        if let Err(error) = removed {
+            tracing::warn!("files that the search index does not need were not removed: {error}");
+        }
+    }
+
+    fn publish_change(&mut self, recorded: &Recorded) -> Result<()> {
+        if recorded.is_empty() {
+            return Ok(());
+        }
+        self.publish(&recorded.removed, &recorded.added)
+    }
+
+    /// One commit of the index: takes files out, puts files in, and names the catalogue's state.
+    fn publish(&mut self, removed: &[FileId], added: &[FileId]) -> Result<()> {
+        self.in_step = false;
+        let result = self.commit(removed, added);
+        match result {
+            Ok(()) => self.in_step = true,
+            // A tantivy writer that failed once takes no more documents; the next try starts another.
+            Err(_) => self.documents = None,
+        }
+        result
+    }
+
+    fn commit(&mut self, removed: &[FileId], added: &[FileId]) -> Result<()> {
+        let payload = disk::payload(self.catalogue.state()?);
+        let failed = |error: tantivy::TantivyError| disk::write_error(&self.directory, &error);
+        let documents = match &mut self.documents {
+            Some(documents) => documents,
+            none => none.insert(start_writer(&self.index).map_err(failed)?),
+        };
+        for file in removed {
+            documents.delete_term(Term::from_field_u64(self.fields.file, file.0.unsigned_abs()));
+        }
+        for &file in added {
+            self.catalogue.each_chunk(file, |ordinal, record| {
+                let document = self.fields.document(Occurrence { file, ordinal }, &record);
+                documents.add_document(document).map(drop).map_err(failed)
+            })?;
+        }
+        let mut commit = documents.prepare_commit().map_err(failed)?;
+        commit.set_payload(&payload);
+        commit.commit().map(drop).map_err(failed)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(documents) = self.documents.take() {
+            // Merges only tidy up: one that fails leaves the index as it was committed.
+            if let Err(error) = documents.wait_merging_threads() {
+                tracing::warn!("merging the search index did not finish: {error}");
+            }
+        }
+    }
+}
+
+/// One thread that writes and one that merges: encoding needs the cores.
+fn start_writer(index: &tantivy::Index) -> tantivy::Result<IndexWriter> {
+    let options = IndexWriterOptions::builder()
+        .memory_budget_per_thread(WRITER_MEMORY)
+        .num_worker_threads(1)
+        .num_merge_threads(1)
+        .build();
+    let writer = index.writer_with_options(options)?;
+    let mut policy = LogMergePolicy::default();
+    policy.set_del_docs_ratio_before_merge(REMOVED_SHARE);
+    writer.set_merge_policy(Box::new(policy));
+    Ok(writer)
+}
+
+/// How many of `files` make the next batch: at least one, where there is one.
+fn batch_length(files: &[FileUpdate]) -> usize {
+    let mut bytes = 0;
+    let fits = files.iter().take(BATCH_FILES).take_while(|file| {
+        let before = bytes;
+        bytes += file.chunks.iter().map(|chunk| chunk.text.len()).sum::<usize>();
+        before == 0 || bytes <= BATCH_BYTES
+    });
+    fits.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::tests::file;
+
+    #[test]
+    fn a_batch_is_bounded_in_files_and_in_bytes_and_never_empty() {
+        let (small, large) = (file("a", &["x"]), file("b", &[&"x".repeat(10 << 20)]));
+        let huge = file("c", &[&"x".repeat(40 << 20)]);
+        assert_eq!(batch_length(&[]), 0);
+        assert_eq!(batch_length(&vec![small.clone(); 600]), 256);
+        assert_eq!(batch_length(&[small.clone(), large.clone(), large.clone()]), 2);
+        assert_eq!(batch_length(&[huge.clone(), small.clone()]), 1);
+        assert_eq!(batch_length(&[small, huge]), 1);
+    }
+}

@@ -1,0 +1,246 @@
+//! The state of the screen, what can happen to it, and what it asks for in return.
+
+use std::{path::PathBuf, time::Duration};
+
+use crossterm::event::{KeyEvent, KeyEventKind};
+use ratatui::layout::Size;
+
+use super::{
+    entry::{Entry, Turn},
+    input::Input,
+    keys::{self, Context},
+    panes::{Focus, Panes},
+    shelf::Shelf,
+    theme::Theme,
+    transcript::Transcript,
+};
+use crate::{
+    config::Strategy,
+    engine::{Event, Progress, RequestId, RetrievedChunk, Status},
+};
+
+/// A press of Ctrl-C counts as the second one for this long.
+pub const INTERRUPT_WINDOW: Duration = Duration::from_secs(2);
+/// The spinner moves on this often.
+pub const SPINNER_STEP: Duration = Duration::from_millis(100);
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Msg {
+    /// When, since the screen was opened.
+    pub at: Duration,
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    Key(KeyEvent),
+    Paste(String),
+    Resized(Size),
+    Engine(Box<Event>),
+    /// The engine has the request that the last [`Effect::Request`] asked for.
+    Sent {
+        request: Request,
+        id: RequestId,
+    },
+    /// The engine will say no more.
+    EngineGone,
+    /// The moment of [`App::deadline`] has come.
+    Tick,
+}
+
+/// What the screen asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Give the request an id, send it, and say so with [`What::Sent`].
+    Request(Request),
+    Cancel(RequestId),
+    /// Draw every cell again.
+    Redraw,
+    /// Give the terminal back and stop until the shell brings the program back.
+    Suspend,
+    Quit,
+}
+
+/// What the screen asks of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    Ask { question: String, strategy: Strategy },
+    Index { path: PathBuf },
+    Search { words: String },
+}
+
+/// Everything the screen shows.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub(super) now: Duration,
+    pub(super) size: Size,
+    pub(super) theme: Theme,
+    pub(super) focus: Focus,
+    pub(super) input: Input,
+    pub(super) strategy: Strategy,
+    pub(super) transcript: Transcript,
+    pub(super) shelf: Shelf,
+    /// `None` until the engine has said what it has.
+    pub(super) status: Option<Status>,
+    pub(super) indexing: Option<Indexing>,
+    /// Searches sent, and the words they were for.
+    pub(super) searches: Vec<(RequestId, String)>,
+    /// The first visible row of the help, while it is open.
+    pub(super) help: Option<usize>,
+    /// When Ctrl-C was pressed once.
+    pub(super) interrupted: Option<Duration>,
+    pub(super) engine_gone: bool,
+}
+
+/// Indexing that goes on in the background.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Indexing {
+    pub id: RequestId,
+    pub progress: Option<Progress>,
+}
+
+impl App {
+    /// A screen of this size with nothing on it yet.
+    pub fn new(theme: Theme, strategy: Strategy, size: Size) -> Self {
+        let mut app = Self {
+            now: Duration::ZERO,
+            size,
+            theme,
+            focus: Focus::default(),
+            input: Input::default(),
+            strategy,
+            transcript: Transcript::default(),
+            shelf: Shelf::default(),
+            status: None,
+            indexing: None,
+            searches: Vec::new(),
+            help: None,
+            interrupted: None,
+            engine_gone: false,
+        };
+        app.reflow();
+        app
+    }
+
+    /// Takes note of what happened. Does nothing else: what has to be done is in the answer.
+    pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
+        self.now = msg.at;
+        if self.interrupted.is_some_and(|at| self.now >= at + INTERRUPT_WINDOW) {
+            self.interrupted = None;
+        }
+        let effects = match msg.what {
+            What::Key(event) => self.on_key(event),
+            What::Paste(text) => self.on_paste(&text),
+            What::Resized(size) => {
+                self.size = size;
+                Vec::new()
+            }
+            What::Engine(event) => self.on_engine(*event),
+            What::Sent { request, id } => self.on_sent(request, id),
+            What::EngineGone => self.on_engine_gone(),
+            What::Tick => Vec::new(),
+        };
+        self.reflow();
+        effects
+    }
+
+    /// When something on the screen changes by itself next; `None` while nothing does.
+    pub fn deadline(&self) -> Option<Duration> {
+        let step = SPINNER_STEP.as_millis() as u64;
+        let spinner =
+            self.is_busy().then(|| Duration::from_millis((self.now.as_millis() as u64 / step + 1) * step));
+        let interrupt = self.interrupted.map(|at| at + INTERRUPT_WINDOW);
+        spinner.into_iter().chain(interrupt).min()
+    }
+
+    /// The parts of the screen; `None` where it is too small for any.
+    pub(super) fn panes(&self) -> Option<Panes> {
+        let input_rows = self.input.rows(Panes::input_columns(self.size)).0.len();
+        Panes::of(self.size, self.focus, input_rows)
+    }
+
+    /// The contexts that hold now, the most particular first.
+    pub(super) fn contexts(&self) -> Vec<Context> {
+        if self.help.is_some() {
+            return vec![Context::Help, Context::Anywhere];
+        }
+        let mut contexts = Vec::new();
+        if self.running().is_some() {
+            contexts.push(Context::Answering);
+        }
+        match self.focus {
+            Focus::Sources => contexts.push(Context::Sources),
+            Focus::Input => {
+                if self.input.is_empty() {
+                    contexts.push(Context::EmptyInput);
+                }
+                if self.input.shows_history() {
+                    contexts.push(Context::History);
+                }
+                contexts.push(Context::Input);
+            }
+        }
+        contexts.extend([Context::Chat, Context::Anywhere]);
+        contexts
+    }
+
+    /// Something moves on the screen.
+    pub(super) fn is_busy(&self) -> bool {
+        self.running().is_some() || self.indexing.is_some() || (self.status.is_none() && !self.engine_gone)
+    }
+
+    /// The number of the turn whose answer is under way. It is always the last turn.
+    pub(super) fn running(&self) -> Option<usize> {
+        let (index, turn) = self.turns().next_back()?;
+        turn.is_running().then_some(index)
+    }
+
+    pub(super) fn turns(&self) -> impl DoubleEndedIterator<Item = (usize, &Turn)> {
+        self.transcript.entries().iter().enumerate().filter_map(|(index, entry)| match entry {
+            Entry::Turn(turn) => Some((index, turn.as_ref())),
+            Entry::Note(_) => None,
+        })
+    }
+
+    /// The sources that the sources pane shows.
+    pub(super) fn sources(&self) -> &[RetrievedChunk] {
+        let entry = self.shelf.entry.and_then(|index| self.transcript.entries().get(index));
+        entry.map_or(&[], Entry::sources)
+    }
+
+    fn on_key(&mut self, event: KeyEvent) -> Vec<Effect> {
+        if event.kind == KeyEventKind::Release {
+            return Vec::new();
+        }
+        match keys::action(&event, &self.contexts()) {
+            Some(action) => self.perform(action),
+            None => {
+                if self.help.is_none() && self.focus == Focus::Input {
+                    self.input.key(event);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn on_paste(&mut self, text: &str) -> Vec<Effect> {
+        if self.help.is_none() {
+            self.focus = Focus::Input;
+            if self.input.paste(text) {
+                self.warn("The pasted text was cut: it was longer than a question can be.");
+            }
+        }
+        Vec::new()
+    }
+
+    /// Brings what depends on the size up to date with it.
+    fn reflow(&mut self) {
+        if let Some(conversation) = self.panes().and_then(|panes| panes.conversation) {
+            // A column stays free between the text and the scrollbar.
+            let width = usize::from(conversation.width).saturating_sub(1);
+            self.transcript.resize(width, conversation.height.into());
+        }
+    }
+}

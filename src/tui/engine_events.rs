@@ -1,0 +1,231 @@
+//! What the engine's events change on the screen.
+
+use super::{
+    app::{App, Effect, Indexing, Request},
+    entry::{Entry, Note, Severity, Stage, Turn},
+    format::{count, duration},
+};
+use crate::engine::{
+    Answer, Event, Failure, FailureKind, IndexReport, Outcome, RequestId, RetrievedChunk, StopReason,
+};
+
+/// Files left out that a report lists; the others are counted.
+const LISTED_ISSUES: usize = 6;
+
+impl App {
+    pub(super) fn on_engine(&mut self, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Ready(status) => self.status = Some(status),
+            Event::Progress { id, progress } => match self.turn(id) {
+                Some(_) => self.change(id, |turn| turn.progress = Some(progress)),
+                None => self.indexing = Some(Indexing { id, progress: Some(progress) }),
+            },
+            Event::Retrieved { id, chunks } => self.on_retrieved(id, chunks),
+            Event::Loaded { id, origins } => self.advance(id, Stage::Loaded, |turn| turn.origins = origins),
+            Event::Prefilled { id, .. } => self.advance(id, Stage::Prefilled, |_| {}),
+            Event::Token { id, text } => self.on_token(id, &text),
+            Event::Warning { id, message } => self.on_warning(id, message),
+            Event::Done { id, outcome } => self.on_done(id, outcome),
+            Event::Failed { id, failure } => self.on_failed(id, failure),
+        }
+        Vec::new()
+    }
+
+    pub(super) fn on_sent(&mut self, request: Request, id: RequestId) -> Vec<Effect> {
+        match request {
+            Request::Ask { .. } => {
+                if let Some(index) = self.running() {
+                    self.transcript.change(index, |entry| {
+                        if let Entry::Turn(turn) = entry {
+                            turn.id = Some(id);
+                        }
+                    });
+                }
+            }
+            Request::Index { path } => {
+                self.note(Note::info(format!("Indexing {} …", path.display())));
+                self.indexing = Some(Indexing { id, progress: None });
+            }
+            Request::Search { words } => self.searches.push((id, words)),
+        }
+        Vec::new()
+    }
+
+    pub(super) fn on_engine_gone(&mut self) -> Vec<Effect> {
+        self.engine_gone = true;
+        self.indexing = None;
+        let failure = Failure {
+            kind: FailureKind::Internal,
+            message: "The engine has stopped.".to_owned(),
+            hint: Some("Quit and start Gibbon again; the log says why it stopped.".to_owned()),
+        };
+        match self.running() {
+            Some(index) => self.transcript.change(index, |entry| {
+                if let Entry::Turn(turn) = entry {
+                    turn.stage = Stage::Failed(failure);
+                }
+            }),
+            None => self.note(Note::failure(failure)),
+        }
+        Vec::new()
+    }
+
+    fn on_retrieved(&mut self, id: RequestId, chunks: Vec<RetrievedChunk>) {
+        if let Some(index) = self.turn(id) {
+            self.shelf.show(index);
+        }
+        self.advance(id, Stage::Retrieved, |turn| turn.sources = chunks);
+    }
+
+    fn on_token(&mut self, id: RequestId, text: &str) {
+        let Some(index) = self.turn(id) else { return };
+        self.transcript.grow(index, |entry| {
+            if let Entry::Turn(turn) = entry
+                && turn.is_running()
+            {
+                turn.stage = Stage::Streaming;
+                turn.progress = None;
+                // An answer does not begin with the blank that separates words.
+                turn.text.push_str(if turn.text.is_empty() { text.trim_start() } else { text });
+            }
+        });
+    }
+
+    fn on_warning(&mut self, id: Option<RequestId>, message: String) {
+        match id.filter(|id| self.turn(*id).is_some()) {
+            Some(id) => self.change(id, |turn| turn.warnings.push(message)),
+            None => self.warn(message),
+        }
+    }
+
+    fn on_done(&mut self, id: RequestId, outcome: Outcome) {
+        self.end_indexing(id);
+        match outcome {
+            Outcome::Answer(answer) => self.change(id, |turn| finish(turn, answer)),
+            Outcome::Indexed(report) => self.note(report_note(report)),
+            Outcome::Found(chunks) => {
+                let words = self.take_search(id).unwrap_or_default();
+                self.note(found_note(&words, chunks));
+                self.shelf.show(self.transcript.entries().len() - 1);
+            }
+            // This screen asks for no comparisons.
+            Outcome::Comparison(_) => {}
+        }
+    }
+
+    fn on_failed(&mut self, id: RequestId, failure: Failure) {
+        if self.turn(id).is_some() {
+            return self.change(id, |turn| {
+                turn.progress = None;
+                turn.stage = match failure.kind {
+                    FailureKind::Cancelled => Stage::Cancelled,
+                    _ => Stage::Failed(failure),
+                }
+            });
+        }
+        self.take_search(id);
+        self.end_indexing(id);
+        // A failure before the engine was ready is that of its start.
+        self.engine_gone |= self.status.is_none();
+        self.note(Note::failure(failure));
+    }
+
+    fn end_indexing(&mut self, id: RequestId) {
+        if self.indexing.is_some_and(|indexing| indexing.id == id) {
+            self.indexing = None;
+        }
+    }
+
+    fn take_search(&mut self, id: RequestId) -> Option<String> {
+        let index = self.searches.iter().position(|(sent, _)| *sent == id)?;
+        Some(self.searches.remove(index).1)
+    }
+
+    /// The number of the turn that this request is for.
+    fn turn(&self, id: RequestId) -> Option<usize> {
+        self.turns().rev().find(|(_, turn)| turn.id == Some(id)).map(|(index, _)| index)
+    }
+
+    fn change(&mut self, id: RequestId, change: impl FnOnce(&mut Turn)) {
+        let Some(index) = self.turn(id) else { return };
+        self.transcript.change(index, |entry| {
+            if let Entry::Turn(turn) = entry {
+                change(turn);
+            }
+        });
+    }
+
+    /// Takes a running turn on to `stage`. What comes late, for a cancelled one, changes its data only.
+    fn advance(&mut self, id: RequestId, stage: Stage, change: impl FnOnce(&mut Turn)) {
+        self.change(id, |turn| {
+            change(turn);
+            turn.progress = None;
+            if turn.is_running() {
+                turn.stage = stage;
+            }
+        });
+    }
+}
+
+fn finish(turn: &mut Turn, answer: Answer) {
+    turn.stage = match answer.stop {
+        StopReason::Cancelled => Stage::Cancelled,
+        stop => Stage::Answered(stop),
+    };
+    turn.text = answer.text.trim().to_owned();
+    turn.sources = answer.sources;
+    turn.origins = answer.origins;
+    turn.strategy = answer.strategy;
+    turn.timings = Some(answer.timings);
+    turn.progress = None;
+}
+
+fn found_note(words: &str, chunks: Vec<RetrievedChunk>) -> Note {
+    let found = if chunks.is_empty() { "Nothing".to_owned() } else { count(chunks.len(), "chunk") };
+    let hint = match chunks.is_empty() {
+        true => "The search is for words, not for meanings: try others.",
+        false => "Tab goes to the sources; their text is there.",
+    };
+    Note {
+        text: format!("{found} for “{words}”."),
+        hint: Some(hint.to_owned()),
+        sources: chunks,
+        ..Note::default()
+    }
+}
+
+fn report_note(report: IndexReport) -> Note {
+    let files = [
+        (report.files_added, "added"),
+        (report.files_changed, "changed"),
+        (report.files_removed, "removed"),
+        (report.files_unchanged, "unchanged"),
+    ];
+    let files: Vec<_> = files
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", count(*number, "file")))
+        .collect();
+    let files = if files.is_empty() { "no files found".to_owned() } else { files.join(", ") };
+    let verb = if report.cancelled { "Indexing was stopped" } else { "Indexed" };
+    let mut details = Vec::new();
+    if report.chunks_encoded > 0 {
+        let time = duration(report.encode_seconds);
+        details.push(format!("{} encoded in {time}", count(report.chunks_encoded, "chunk")));
+    }
+    if report.chunks_left > 0 {
+        let left = count(report.chunks_left, "chunk");
+        details.push(format!("{left} left to be encoded when first retrieved"));
+    }
+    for issue in report.issues.iter().take(LISTED_ISSUES) {
+        details.push(format!("left out: {} ({})", issue.path.display(), issue.reason));
+    }
+    if report.issues.len() > LISTED_ISSUES {
+        details.push(format!("and {} more", count(report.issues.len() - LISTED_ISSUES, "file")));
+    }
+    let severity = match report.cancelled || !report.issues.is_empty() {
+        true => Severity::Warning,
+        false => Severity::Success,
+    };
+    Note { severity, text: format!("{verb}: {files}."), details, ..Note::default() }
+}

@@ -1,0 +1,376 @@
+//! The entries of a conversation, and how each is laid out as rows.
+
+use std::time::Duration;
+
+use super::{
+    citations::cite,
+    format, phase_bar,
+    text::{Piece, Row, flow, wrap},
+    theme::Role,
+};
+use crate::{
+    config::Strategy,
+    engine::{CacheOrigin, Failure, Progress, RequestId, RetrievedChunk, StopReason, Timings},
+};
+
+/// Cells before the text: the mark of a question or of a notice stands there.
+const GUTTER: usize = 2;
+/// Where the rows after an answer's text begin, as places go: after any text.
+const AFTER_TEXT: usize = usize::MAX / 2;
+
+/// Something in the conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    Turn(Box<Turn>),
+    Note(Note),
+}
+
+/// A question and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// Known once the engine has the question.
+    pub id: Option<RequestId>,
+    pub question: String,
+    pub strategy: Strategy,
+    pub asked_at: Duration,
+    /// The answer's text as far as it has come.
+    pub text: String,
+    /// Best first.
+    pub sources: Vec<RetrievedChunk>,
+    /// In the order of `sources`; empty until they are loaded.
+    pub origins: Vec<CacheOrigin>,
+    pub stage: Stage,
+    /// What the engine says it is doing, where it says so.
+    pub progress: Option<Progress>,
+    pub warnings: Vec<String>,
+    pub timings: Option<Timings>,
+}
+
+/// How far a question has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    Asked,
+    Retrieved,
+    Loaded,
+    Prefilled,
+    Streaming,
+    Answered(StopReason),
+    Cancelled,
+    Failed(Failure),
+}
+
+/// What the program says of itself: help, reports, errors outside an answer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Note {
+    pub severity: Severity,
+    pub text: String,
+    pub details: Vec<String>,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Chunks that the sources pane shows for it.
+    pub sources: Vec<RetrievedChunk>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Severity {
+    #[default]
+    Info,
+    Success,
+    Warning,
+    Error,
+}
+
+impl Turn {
+    pub fn new(question: String, strategy: Strategy, asked_at: Duration) -> Self {
+        Self {
+            id: None,
+            question,
+            strategy,
+            asked_at,
+            text: String::new(),
+            sources: Vec::new(),
+            origins: Vec::new(),
+            stage: Stage::Asked,
+            progress: None,
+            warnings: Vec::new(),
+            timings: None,
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        !matches!(self.stage, Stage::Answered(_) | Stage::Cancelled | Stage::Failed(_))
+    }
+
+    /// What is being done now, for the line under a running answer.
+    pub fn activity(&self) -> String {
+        if let Some(Progress { phase, done, total, unit }) = self.progress {
+            let (phase, unit) = (format::index_phase(phase), format::unit(unit));
+            return match total {
+                0 => format!("{phase} · {}", format::count(done as usize, unit)),
+                total => format!("{phase} · {done} of {}", format::count(total as usize, unit)),
+            };
+        }
+        match self.stage {
+            Stage::Asked => "looking for chunks".to_owned(),
+            Stage::Retrieved => format!("loading {}", format::count(self.sources.len(), "chunk")),
+            Stage::Loaded => "reading the question".to_owned(),
+            Stage::Prefilled => "starting the answer".to_owned(),
+            _ => "answering".to_owned(),
+        }
+    }
+}
+
+impl Note {
+    pub fn info(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    pub fn warning(text: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, text: text.into(), ..Self::default() }
+    }
+
+    pub fn failure(failure: Failure) -> Self {
+        Self { severity: Severity::Error, text: failure.message, hint: failure.hint, ..Self::default() }
+    }
+}
+
+impl Entry {
+    /// The chunks the sources pane shows for it.
+    pub fn sources(&self) -> &[RetrievedChunk] {
+        match self {
+            Self::Turn(turn) => &turn.sources,
+            Self::Note(note) => &note.sources,
+        }
+    }
+}
+
+/// An entry's rows at one width. Rows of finished paragraphs stay while an answer grows.
+#[derive(Debug, Clone, Default)]
+pub struct Laid {
+    pub rows: Vec<Row>,
+    /// The last row but one shows what is going on now; whoever draws fills it in.
+    pub live: bool,
+    width: usize,
+    /// The answer's text up to here, in bytes, is in the first `closed_rows` rows for good.
+    closed_bytes: usize,
+    closed_rows: usize,
+    sources: usize,
+}
+
+impl Laid {
+    /// The rows of `entry` at `width`; the last one is blank. Takes over from `self` the rows of paragraphs that have
+    /// not changed, where `grown` says that the answer has only become longer.
+    pub fn update(&mut self, entry: &Entry, width: usize, grown: bool) {
+        if !grown || self.width != width || self.closed_rows == 0 || self.sources != entry.sources().len() {
+            *self = Self { width, sources: entry.sources().len(), ..Self::default() };
+        }
+        match entry {
+            Entry::Turn(turn) => self.turn(turn),
+            Entry::Note(note) => self.rows = note_rows(note, width),
+        }
+        self.rows.push(Row { pieces: Vec::new(), at: usize::MAX });
+    }
+
+    fn turn(&mut self, turn: &Turn) {
+        if self.closed_rows == 0 {
+            self.rows = question_rows(turn, self.width);
+            self.closed_rows = self.rows.len();
+        }
+        self.rows.truncate(self.closed_rows);
+        let closed = turn.text.rfind('\n').map_or(0, |index| index + 1);
+        if closed > self.closed_bytes {
+            self.paragraphs(turn, self.closed_bytes..closed - 1);
+            self.closed_bytes = closed;
+            self.closed_rows = self.rows.len();
+        }
+        if closed < turn.text.len() {
+            self.paragraphs(turn, closed..turn.text.len());
+        }
+        let mut tail = tail_rows(turn, self.width);
+        for (index, row) in tail.iter_mut().enumerate() {
+            row.at = AFTER_TEXT + index;
+        }
+        self.rows.extend(tail);
+        self.live = turn.is_running();
+    }
+
+    fn paragraphs(&mut self, turn: &Turn, range: std::ops::Range<usize>) {
+        let mut at = turn.question.len() + 1 + range.start;
+        for paragraph in turn.text[range].split('\n') {
+            let pieces = cite(paragraph, &turn.sources);
+            let rows = wrap(&pieces, self.width.saturating_sub(GUTTER), hang(paragraph));
+            self.rows.extend(rows.into_iter().map(|row| indented(row, "  ", Role::Base, at)));
+            at += paragraph.len() + 1;
+        }
+    }
+}
+
+/// How far the rows after a list item's first are indented: to under its text.
+fn hang(paragraph: &str) -> usize {
+    let text = paragraph.trim_start_matches(' ');
+    let spaces = paragraph.len() - text.len();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let mark = match &text[digits..] {
+        rest if digits > 0 && (rest.starts_with(". ") || rest.starts_with(") ")) => digits + 2,
+        rest if digits == 0 && ["- ", "* ", "+ ", "• "].iter().any(|mark| rest.starts_with(mark)) => 2,
+        _ => 0,
+    };
+    (spaces + mark).min(12)
+}
+
+fn question_rows(turn: &Turn, width: usize) -> Vec<Row> {
+    let mut rows = marked("❯", Role::Accent, &turn.question, Role::Question, width);
+    rows.push(Row { pieces: Vec::new(), at: turn.question.len() });
+    rows
+}
+
+/// What follows the answer's text. While the answer is under way, the last row is for what it is doing.
+fn tail_rows(turn: &Turn, width: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if !turn.text.is_empty() {
+        rows.push(Row::blank());
+    }
+    for warning in &turn.warnings {
+        rows.extend(marked("!", Role::Warning, warning, Role::Warning, width));
+    }
+    if !turn.warnings.is_empty() {
+        rows.push(Row::blank());
+    }
+    if turn.is_running() {
+        rows.push(Row::blank());
+        return rows;
+    }
+    rows.extend(ending_rows(turn, width));
+    if let Some(timings) = &turn.timings {
+        let bar = phase_bar::rows(timings, format::strategy(turn.strategy), width.saturating_sub(GUTTER));
+        rows.extend(bar.into_iter().map(|row| indented(row, "  ", Role::Base, 0)));
+    }
+    if !turn.sources.is_empty() {
+        rows.extend(source_rows(&turn.sources, width));
+    }
+    rows
+}
+
+/// How the answer ended, unless it simply came to its end.
+fn ending_rows(turn: &Turn, width: usize) -> Vec<Row> {
+    let notice = |text| marked("◌", Role::Warning, text, Role::Warning, width);
+    let mut rows = match &turn.stage {
+        Stage::Cancelled => notice("cancelled"),
+        Stage::Answered(StopReason::MaxTokens) => notice("cut off: the answer reached its longest length"),
+        Stage::Answered(StopReason::ContextFull) => notice("cut off: the model's context is full"),
+        Stage::Answered(_) if turn.text.is_empty() => notice("no answer: the model ended it at once"),
+        Stage::Failed(failure) => failure_rows(failure, width),
+        _ => return Vec::new(),
+    };
+    rows.push(Row::blank());
+    rows
+}
+
+fn failure_rows(failure: &Failure, width: usize) -> Vec<Row> {
+    let mut rows = marked("✗", Role::Error, &failure.message, Role::Error, width);
+    if let Some(hint) = &failure.hint {
+        rows.extend(marked("→", Role::Muted, hint, Role::Base, width));
+    }
+    rows
+}
+
+/// The numbers of the answer's sources and what they stand for.
+fn source_rows(sources: &[RetrievedChunk], width: usize) -> Vec<Row> {
+    let item = |source: &RetrievedChunk| {
+        let label = super::text::fit(&source.label, 40);
+        vec![
+            Piece::new(format!("[{}]", source.rank), Role::Citation),
+            Piece::new(format!(" {label}"), Role::Muted),
+        ]
+    };
+    let items: Vec<_> = sources.iter().map(item).collect();
+    let rows = flow(&items, width.saturating_sub(GUTTER), 2);
+    std::iter::once(Row::blank())
+        .chain(rows.into_iter().map(|row| indented(row, "  ", Role::Base, 0)))
+        .collect()
+}
+
+fn note_rows(note: &Note, width: usize) -> Vec<Row> {
+    let (mark, role) = match note.severity {
+        Severity::Info => ("·", Role::Base),
+        Severity::Success => ("✓", Role::Success),
+        Severity::Warning => ("!", Role::Warning),
+        Severity::Error => ("✗", Role::Error),
+    };
+    let text_role = if note.severity == Severity::Success { Role::Base } else { role };
+    let mut rows = marked(mark, role, &note.text, text_role, width);
+    for detail in &note.details {
+        rows.extend(marked(" ", Role::Muted, detail, Role::Muted, width));
+    }
+    if let Some(hint) = &note.hint {
+        rows.extend(marked("→", Role::Muted, hint, Role::Base, width));
+    }
+    for (index, row) in rows.iter_mut().enumerate() {
+        row.at = index;
+    }
+    rows
+}
+
+/// Text (of several paragraphs, perhaps) with a mark in the gutter of its first row.
+fn marked(mark: &str, mark_role: Role, text: &str, role: Role, width: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut at = 0;
+    for paragraph in text.split('\n') {
+        for row in wrap(&[Piece::new(paragraph, role)], width.saturating_sub(GUTTER), 0) {
+            let gutter = if rows.is_empty() { format!("{mark} ") } else { " ".repeat(GUTTER) };
+            rows.push(indented(row, &gutter, mark_role, at));
+        }
+        at += paragraph.len() + 1;
+    }
+    rows
+}
+
+fn indented(mut row: Row, gutter: &str, role: Role, base: usize) -> Row {
+    row.pieces.insert(0, Piece::new(gutter, role));
+    row.at += base;
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(text: &str, stage: Stage) -> Entry {
+        let mut turn = Turn::new("How?".to_owned(), Strategy::Ape, Duration::ZERO);
+        turn.text = text.to_owned();
+        turn.stage = stage;
+        Entry::Turn(Box::new(turn))
+    }
+
+    #[test]
+    fn a_growing_answer_is_laid_out_as_if_it_had_come_at_once() {
+        let text =
+            "First paragraph, long enough to wrap.\n\n- a list item that wraps too\n- and\n日本語の文書 end";
+        for width in [8, 20, 33] {
+            let mut grown = Laid::default();
+            for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
+                let entry = turn(&text[..end], Stage::Streaming);
+                grown.update(&entry, width, true);
+                let mut whole = Laid::default();
+                whole.update(&entry, width, false);
+                assert_eq!(grown.rows, whole.rows, "{width}: {:?}", &text[..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn places_only_grow_and_rows_fit() {
+        let mut laid = Laid::default();
+        laid.update(&turn("One two three four.\nFive six seven.", Stage::Cancelled), 12, false);
+        assert!(laid.rows.is_sorted_by_key(|row| row.at), "{:#?}", laid.rows);
+        assert!(laid.rows.iter().all(|row| row.width() <= 12), "{:#?}", laid.rows);
+    }
+
+    #[test]
+    fn list_items_hang_under_their_text() {
+        assert_eq!(
+            [hang("- a"), hang("12. a"), hang("  * a"), hang("a - b"), hang("3 a"), hang("")],
+            [2, 4, 4, 0, 0, 0]
+        );
+    }
+}

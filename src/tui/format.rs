@@ -1,0 +1,160 @@
+//! Numbers as people read them.
+
+use std::path::Path;
+
+use super::text::{fit_end, width};
+use crate::{
+    config::Strategy,
+    engine::{CacheOrigin, IndexPhase, RetrievedChunk, Unit},
+};
+
+/// `0.4 ms`, `142 ms`, `1.92 s`, `18.4 s`, `2 min 05 s`.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "–".to_owned();
+    }
+    match seconds {
+        s if s < 0.000_05 => "0 ms".to_owned(),
+        s if s < 0.009_95 => format!("{:.1} ms", s * 1e3),
+        s if s < 0.999_5 => format!("{:.0} ms", s * 1e3),
+        s if s < 9.995 => format!("{s:.2} s"),
+        s if s < 59.95 => format!("{s:.1} s"),
+        s => format!("{} min {:02} s", s.round() as u64 / 60, s.round() as u64 % 60),
+    }
+}
+
+/// Decimal units: `940 B`, `52 MB`, `1.3 GB`.
+pub fn bytes(count: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= 1e3;
+        unit += 1;
+    }
+    let digits = if unit > 0 && value < 9.95 { 1 } else { 0 };
+    format!("{value:.digits$} {}", units[unit])
+}
+
+/// `1 file`, `2 files`.
+pub fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{} {thing}s", thousands(number)) }
+}
+
+/// `12,345`.
+pub fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The strategy's name as it is typed.
+pub fn strategy(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Full => "full",
+        Strategy::Concat => "concat",
+        Strategy::Parallel => "parallel",
+        Strategy::Ape => "ape",
+    }
+}
+
+/// The strategy of this name.
+pub fn strategy_named(name: &str) -> Option<Strategy> {
+    STRATEGIES.into_iter().find(|known| strategy(*known) == name)
+}
+
+/// In the order in which the key goes through them.
+pub const STRATEGIES: [Strategy; 4] = [Strategy::Ape, Strategy::Parallel, Strategy::Concat, Strategy::Full];
+
+/// A mark and a word for where a chunk's cache came from.
+pub fn origin(origin: CacheOrigin) -> (&'static str, &'static str) {
+    match origin {
+        CacheOrigin::Memory => ("◆", "memory"),
+        CacheOrigin::Disk => ("●", "disk"),
+        CacheOrigin::Encoded => ("○", "encoded"),
+        CacheOrigin::Repaired => ("↻", "repaired"),
+        CacheOrigin::Unused => ("·", "no cache"),
+    }
+}
+
+pub fn index_phase(phase: IndexPhase) -> &'static str {
+    match phase {
+        IndexPhase::Walk => "looking for files",
+        IndexPhase::Read => "reading",
+        IndexPhase::Index => "indexing",
+        IndexPhase::Encode => "encoding",
+    }
+}
+
+pub fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Files => "file",
+        Unit::Chunks => "chunk",
+        Unit::Tokens => "token",
+    }
+}
+
+/// Where a chunk stands, as an editor takes it: `docs/dome.md:14-38`, `manual.pdf page 3`. Without the folder where
+/// that takes more than `cells`, and then cut at the beginning, since the end says most.
+pub fn location(chunk: &RetrievedChunk, cells: usize) -> String {
+    let place = match (chunk.lines, chunk.page) {
+        (Some((first, last)), _) if first == last => format!(":{first}"),
+        (Some((first, last)), _) => format!(":{first}-{last}"),
+        (None, Some(page)) => format!(" page {page}"),
+        (None, None) => String::new(),
+    };
+    let name =
+        |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let file = name(&chunk.path) + &place;
+    let folder = chunk.path.parent().map(name).unwrap_or_default();
+    let whole = if folder.is_empty() { file.clone() } else { format!("{folder}/{file}") };
+    fit_end(if width(&whole) <= cells { &whole } else { &file }, cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_keep_three_digits_at_most() {
+        let cases = [
+            (0.0, "0 ms"),
+            (0.000_42, "0.4 ms"),
+            (0.0099, "9.9 ms"),
+            (0.018, "18 ms"),
+            (0.9996, "1.00 s"),
+            (1.92, "1.92 s"),
+            (18.44, "18.4 s"),
+            (59.97, "1 min 00 s"),
+            (125.0, "2 min 05 s"),
+            (f64::NAN, "–"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn sizes_and_counts() {
+        assert_eq!(bytes(940), "940 B");
+        assert_eq!(bytes(52_400_000), "52 MB");
+        assert_eq!(bytes(1_340_000_000), "1.3 GB");
+        assert_eq!(bytes(999_600), "1.0 MB");
+        assert_eq!(count(1, "file"), "1 file");
+        assert_eq!(count(12_345, "chunk"), "12,345 chunks");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_000_000), "1,000,000");
+    }
+
+    #[test]
+    fn strategies_are_named_as_typed() {
+        assert!(STRATEGIES.into_iter().all(|each| strategy_named(strategy(each)) == Some(each)));
+        assert_eq!(strategy_named("nothing"), None);
+    }
+}

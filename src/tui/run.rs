@@ -1,0 +1,233 @@
+//! The loop between terminal, engine and clock. It waits for one of them and takes in what happened, keys before
+//! anything else; it draws at most once in a frame's time, and only after something happened.
+
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use crossterm::event::{Event as TerminalEvent, EventStream};
+use futures_util::StreamExt;
+use ratatui::layout::Size;
+use tokio::{sync::mpsc::UnboundedReceiver, time};
+
+use super::{
+    app::{App, Effect, Msg, Request, What},
+    terminal::Screen,
+    theme::{Theme, ThemeError},
+    view::draw,
+};
+use crate::{
+    config::Config,
+    engine::{AskRequest, Command, Engine, Event, IndexRequest, RequestId, SearchRequest},
+};
+
+/// The shortest time between two pictures.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// The chat screen could not be shown, or not any longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ScreenError {
+    #[error(transparent)]
+    Theme(#[from] ThemeError),
+    #[error("the chat needs a terminal; in a pipe or a script, use `gibbon ask`")]
+    NoTerminal,
+    #[error("the terminal could not be used: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+/// Shows the chat screen until the user quits or the process is told to end. The terminal is given back in any case.
+pub fn run(config: &Config, engine: Engine, events: UnboundedReceiver<Event>) -> Result<(), ScreenError> {
+    run_with(config, |command| engine.send(command), || engine.next_request(), events)
+}
+
+/// [`run`] with anything that takes commands, gives ids to requests and answers with events.
+pub fn run_with(
+    config: &Config,
+    send: impl Fn(Command),
+    next_request: impl Fn() -> RequestId,
+    events: UnboundedReceiver<Event>,
+) -> Result<(), ScreenError> {
+    if !io::stdout().is_terminal() {
+        return Err(ScreenError::NoTerminal);
+    }
+    let theme = Theme::load(&config.screen.theme)?;
+    let theme = if config.screen.color { theme } else { theme.without_color() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut screen = Screen::open()?;
+        let app = App::new(theme, config.answer.strategy, screen.size()?);
+        let mut chat = Chat { app, opened: Instant::now(), send, next_request };
+        chat.run(&mut screen, events).await?;
+        Ok(())
+    })
+}
+
+struct Chat<S, N> {
+    app: App,
+    opened: Instant,
+    send: S,
+    next_request: N,
+}
+
+/// What the loop does after taking something in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Quit,
+}
+
+impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
+    async fn run(&mut self, screen: &mut Screen, mut events: UnboundedReceiver<Event>) -> io::Result<()> {
+        let mut keys = EventStream::new();
+        let mut told_to_end = pin!(told_to_end()?);
+        let mut engine_runs = true;
+        let mut last_drawn: Option<Instant> = None;
+        let mut changed = true;
+        loop {
+            let may_draw = last_drawn.map_or_else(Instant::now, |drawn| drawn + FRAME);
+            if changed && Instant::now() >= may_draw {
+                screen.draw(|frame| draw(&self.app, frame))?;
+                last_drawn = Some(Instant::now());
+                changed = false;
+            }
+            let wake = if changed { Some(may_draw) } else { self.app.deadline().map(|at| self.opened + at) };
+            let next = tokio::select! {
+                biased;
+                () = &mut told_to_end => return Ok(()),
+                key = keys.next() => match key {
+                    Some(event) => self.on_terminal(event?, screen)?,
+                    None => return Ok(()),
+                },
+                event = events.recv(), if engine_runs => match event {
+                    Some(event) => self.on(What::Engine(Box::new(event)), screen)?,
+                    None => {
+                        engine_runs = false;
+                        self.on(What::EngineGone, screen)?
+                    }
+                },
+                () = sleep_until(wake) => match changed {
+                    true => continue,
+                    false => self.on(What::Tick, screen)?,
+                },
+            };
+            if next == Next::Quit {
+                return Ok(());
+            }
+            changed = true;
+        }
+    }
+
+    fn on_terminal(&mut self, event: TerminalEvent, screen: &mut Screen) -> io::Result<Next> {
+        match event {
+            TerminalEvent::Key(key) => self.on(What::Key(key), screen),
+            TerminalEvent::Paste(text) => self.on(What::Paste(text), screen),
+            TerminalEvent::Resize(width, height) => self.on(What::Resized(Size { width, height }), screen),
+            _ => Ok(Next::GoOn),
+        }
+    }
+
+    fn on(&mut self, what: What, screen: &mut Screen) -> io::Result<Next> {
+        let msg = Msg { at: self.opened.elapsed(), what };
+        for effect in self.app.update(msg) {
+            match effect {
+                Effect::Request(request) => self.request(request),
+                Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
+                Effect::Redraw => screen.clear()?,
+                Effect::Suspend => {
+                    screen.suspend()?;
+                    self.resized(screen)?;
+                }
+                Effect::Quit => return Ok(Next::Quit),
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn request(&mut self, request: Request) {
+        let id = (self.next_request)();
+        let command = match request.clone() {
+            Request::Ask { question, strategy } => Command::Ask(AskRequest {
+                id,
+                question,
+                strategy: Some(strategy),
+                chunks: None,
+                max_tokens: None,
+            }),
+            Request::Index { path } => Command::Index(IndexRequest {
+                id,
+                add: vec![expand_home(path)],
+                forget: Vec::new(),
+                encode: true,
+            }),
+            Request::Search { words } => Command::Search(SearchRequest { id, question: words, chunks: None }),
+        };
+        // The screen knows the id before the first event about it can be taken in.
+        self.app.update(Msg { at: self.opened.elapsed(), what: What::Sent { request, id } });
+        (self.send)(command);
+    }
+
+    /// The terminal may have changed its size while the program was stopped.
+    fn resized(&mut self, screen: &Screen) -> io::Result<()> {
+        let what = What::Resized(screen.size()?);
+        self.app.update(Msg { at: self.opened.elapsed(), what });
+        Ok(())
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Completes when the process is asked to end, so that the terminal is given back first.
+#[cfg(unix)]
+fn told_to_end() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn told_to_end() -> io::Result<impl Future<Output = ()>> {
+    Ok(std::future::pending())
+}
+
+/// `~` and `~/…` as the shell would read them; there is no shell between the user and a slash command.
+fn expand_home(path: PathBuf) -> PathBuf {
+    let home = || directories::BaseDirs::new().map(|directories| directories.home_dir().to_owned());
+    match path.strip_prefix("~") {
+        Ok(rest) if rest == Path::new("") => home().unwrap_or(path),
+        Ok(rest) => home().map_or_else(|| path.clone(), |home| home.join(rest)),
+        Err(_) => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_tilde_of_its_own_is_the_home_directory() {
+        for path in ["notes", "/srv/notes", "~me/notes", "a/~/b"] {
+            assert_eq!(expand_home(path.into()), PathBuf::from(path));
+        }
+        let home = directories::BaseDirs::new().map(|directories| directories.home_dir().to_owned());
+        if let Some(home) = home {
+            assert_eq!(expand_home("~/notes".into()), home.join("notes"));
+            assert_eq!(expand_home("~".into()), home);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The terminal: taken over, and given back whatever happens.
+
+use std::{
+    io::{self, BufWriter, Stdout, Write, stdout},
+    panic::{self, PanicHookInfo},
+    sync::Arc,
+    thread,
+};
+
+use crossterm::{
+    cursor::Show,
+    event::{DisableBracketedPaste, EnableBracketedPaste},
+    execute, queue,
+    terminal::{
+        BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+        disable_raw_mode, enable_raw_mode,
+    },
+};
+use ratatui::{Frame, Terminal, backend::CrosstermBackend, layout::Size};
+
+/// Enough for a whole screen, so that a frame is one write.
+const WRITE_BUFFER: usize = 64 * 1024;
+
+/// The terminal in the hands of the screen. Dropping it gives it back.
+pub struct Screen {
+    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    _hook: PanicHook,
+}
+
+type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
+
+/// What happens on a panic while the screen is open. Dropping it puts the hook back that was there before.
+struct PanicHook {
+    previous: Arc<Hook>,
+}
+
+impl Screen {
+    /// Takes the terminal over: raw mode, alternate screen, bracketed paste. A panic of this thread gives it back
+    /// before it is reported; one of another thread goes to the log and leaves the picture alone.
+    pub fn open() -> io::Result<Self> {
+        let hook = PanicHook::install();
+        let terminal = take_over().and_then(|()| {
+            Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(WRITE_BUFFER, stdout())))
+        });
+        match terminal {
+            Ok(terminal) => Ok(Self { terminal, _hook: hook }),
+            Err(error) => {
+                give_back();
+                Err(error)
+            }
+        }
+    }
+
+    pub fn size(&self) -> io::Result<Size> {
+        self.terminal.size()
+    }
+
+    pub fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        self.terminal.draw(picture)?;
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
+    }
+
+    /// Forgets what is on the screen, so that the next picture is drawn whole.
+    pub fn clear(&mut self) -> io::Result<()> {
+        self.terminal.clear()
+    }
+
+    /// Gives the terminal back, stops the program as Ctrl-Z does elsewhere, and takes the terminal over again when
+    /// the shell brings the program back.
+    #[cfg(unix)]
+    pub fn suspend(&mut self) -> io::Result<()> {
+        give_back();
+        rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
+        take_over()?;
+        self.clear()
+    }
+
+    #[cfg(not(unix))]
+    pub fn suspend(&mut self) -> io::Result<()> {
+        self.clear()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.terminal.backend_mut().flush();
+        give_back();
+    }
+}
+
+fn take_over() -> io::Result<()> {
+    enable_raw_mode()?;
+    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
+}
+
+/// Undoes [`take_over`]. Where the terminal is gone there is nothing to be done, so errors are left alone.
+fn give_back() {
+    let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
+    let _ = disable_raw_mode();
+}
+
+impl PanicHook {
+    fn install() -> Self {
+        let previous: Arc<Hook> = panic::take_hook().into();
+        let then = Arc::clone(&previous);
+        let screen_thread = thread::current().id();
+        panic::set_hook(Box::new(move |panic| {
+            if thread::current().id() == screen_thread {
+                give_back();
+                then(panic);
+            } else {
+                tracing::error!("a thread panicked: {panic}");
+            }
+        }));
+        Self { previous }
+    }
+}
+
+impl Drop for PanicHook {
+    fn drop(&mut self) {
+        // A thread that is panicking may not change the hook, and the program is at its end.
+        if !thread::panicking() {
+            let previous = Arc::clone(&self.previous);
+            panic::set_hook(Box::new(move |panic| previous(panic)));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Questions and answers.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span},
+    widgets::Widget,
+};
+
+use super::{
+    super::{app::App, format::count, theme::Role},
+    line, spinner, welcome,
+};
+
+pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
+    if app.transcript.is_empty() {
+        return welcome::draw(app, area, buffer);
+    }
+    let theme = &app.theme;
+    for (visible, y) in app.transcript.visible().zip(area.top()..area.bottom()) {
+        let row = Rect { y, height: 1, ..area };
+        if visible.live {
+            activity(app).render(row, buffer);
+        } else {
+            line(visible.row, theme).render(row, buffer);
+        }
+    }
+    scrollbar(app, area, buffer);
+    hint_at_newer_text(app, area, buffer);
+}
+
+/// What the running answer is doing, and for how long.
+fn activity(app: &App) -> Line<'static> {
+    let Some((_, turn)) = app.turns().rev().find(|(_, turn)| turn.is_running()) else {
+        return Line::default();
+    };
+    let elapsed = app.now.saturating_sub(turn.asked_at).as_secs_f64();
+    Line::from(vec![
+        Span::styled(format!("{} ", spinner(app)), app.theme.style(Role::Accent)),
+        Span::styled(format!("{} · {elapsed:.1} s", turn.activity()), app.theme.style(Role::Muted)),
+    ])
+}
+
+/// A thumb in the margin, while there is more than the pane shows.
+fn scrollbar(app: &App, area: Rect, buffer: &mut Buffer) {
+    let (first, rows) = app.transcript.position();
+    let height = usize::from(area.height);
+    if rows <= height || height == 0 {
+        return;
+    }
+    let thumb = (height * height / rows).max(1);
+    let top = (first * (height - thumb)).div_ceil(rows - height).min(height - thumb);
+    for y in top..top + thumb {
+        let position = (area.right(), area.y + y as u16);
+        if let Some(cell) = buffer.cell_mut(position) {
+            cell.set_symbol("▐").set_style(app.theme.style(Role::Border));
+        }
+    }
+}
+
+fn hint_at_newer_text(app: &App, area: Rect, buffer: &mut Buffer) {
+    let below = app.transcript.rows_below();
+    if below == 0 || area.height == 0 {
+        return;
+    }
+    let text = format!(" ↓ {} more · Ctrl-End ", count(below, "row"));
+    let line = Line::styled(text, app.theme.style(Role::Selection));
+    let width = (line.width() as u16).min(area.width);
+    let place = Rect { x: area.right() - width, y: area.bottom() - 1, width, height: 1 };
+    line.render(place, buffer);
+}

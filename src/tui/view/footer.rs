@@ -1,0 +1,49 @@
+//! The last row: the keys that work now.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span},
+    widgets::Widget,
+};
+
+use super::super::{app::App, keys, panes::Focus, text::width, theme::Role};
+
+pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
+    let area = Rect { x: area.x + 2, width: area.width.saturating_sub(4), ..area };
+    if app.interrupted.is_some() {
+        return Line::styled("Press Ctrl-C again to quit", app.theme.style(Role::Warning))
+            .render(area, buffer);
+    }
+    let mut spans = Vec::new();
+    let mut used = 0;
+    for (keys, words) in hints(app) {
+        let gap = if spans.is_empty() { 0 } else { 3 };
+        let cells = gap + width(&keys) + 1 + width(words);
+        if used + cells > area.width.into() {
+            continue;
+        }
+        used += cells;
+        spans.push(Span::raw(" ".repeat(gap)));
+        spans.push(Span::styled(keys, app.theme.style(Role::Key)));
+        spans.push(Span::styled(format!(" {words}"), app.theme.style(Role::Muted)));
+    }
+    Line::from(spans).render(area, buffer);
+}
+
+/// The keys that work now and what they do; keys that follow each other with the same word share it.
+fn hints(app: &App) -> Vec<(String, &'static str)> {
+    let mut hints: Vec<(String, &'static str)> = Vec::new();
+    for binding in keys::hints(&app.contexts()) {
+        let key = binding.chords[0].name();
+        let words = match (binding.action, app.focus) {
+            (keys::Action::SwitchPane, Focus::Sources) => "question",
+            _ => binding.hint.unwrap_or_default(),
+        };
+        match hints.last_mut() {
+            Some((keys, last)) if *last == words => *keys = format!("{keys} {key}"),
+            _ => hints.push((key, words)),
+        }
+    }
+    hints
+}

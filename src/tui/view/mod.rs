@@ -1,0 +1,99 @@
+//! The picture: pure functions from the state to the cells of a frame.
+
+mod conversation;
+mod footer;
+mod header;
+mod help;
+mod input;
+mod sources;
+mod welcome;
+
+use ratatui::{
+    Frame,
+    buffer::Buffer,
+    layout::{Alignment, Rect},
+    style::Style,
+    text::{Line, Span},
+    widgets::{Block, Paragraph, Widget},
+};
+
+pub(super) use help::overflow as help_overflow;
+
+use super::{
+    app::{App, SPINNER_STEP},
+    panes::SMALLEST,
+    text::Row,
+    theme::{Role, Theme},
+};
+
+const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+
+/// Draws the whole screen.
+pub fn draw(app: &App, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let buffer = frame.buffer_mut();
+    buffer.set_style(area, app.theme.style(Role::Base));
+    let Some(panes) = app.panes() else {
+        return too_small(app, area, buffer);
+    };
+    header::draw(app, panes.header, buffer);
+    if let Some(tabs) = panes.tabs {
+        header::draw_tabs(app, tabs, buffer);
+    }
+    if let Some(pane) = panes.conversation {
+        conversation::draw(app, pane, buffer);
+    }
+    if let Some(line) = panes.divider {
+        let bars = vec![Line::styled("│", app.theme.style(Role::Border)); line.height.into()];
+        Paragraph::new(bars).render(line, buffer);
+    }
+    if let Some(pane) = panes.sources {
+        sources::draw(app, pane, buffer);
+    }
+    let cursor = input::draw(app, panes.input, buffer);
+    footer::draw(app, panes.footer, buffer);
+    match app.help {
+        Some(top) => help::draw(app, top, area, buffer),
+        None => {
+            if let Some(cursor) = cursor {
+                frame.set_cursor_position(cursor);
+            }
+        }
+    }
+}
+
+fn too_small(app: &App, area: Rect, buffer: &mut Buffer) {
+    let lines = vec![
+        Line::styled("Too small", app.theme.style(Role::Title)),
+        Line::raw(format!("This terminal is {} × {}.", area.width, area.height)),
+        Line::raw(format!("Gibbon needs {} × {}.", SMALLEST.width, SMALLEST.height)),
+    ];
+    let top = area.height.saturating_sub(lines.len() as u16) / 2;
+    let card = Rect { y: area.y + top, height: area.height - top, ..area };
+    Paragraph::new(lines).alignment(Alignment::Center).render(card, buffer);
+}
+
+/// A row as ratatui draws it.
+fn line<'a>(row: &'a Row, theme: &Theme) -> Line<'a> {
+    let spans = row.pieces.iter().map(|piece| match piece.role {
+        Role::Base => Span::raw(piece.text.as_str()),
+        role => Span::styled(piece.text.as_str(), theme.style(role)),
+    });
+    Line::from_iter(spans)
+}
+
+/// Draws rows from the top of `area`; what does not fit is left out.
+fn draw_rows<'a>(rows: impl IntoIterator<Item = &'a Row>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    for (row, y) in rows.into_iter().zip(area.top()..area.bottom()) {
+        line(row, theme).render(Rect { y, height: 1, ..area }, buffer);
+    }
+}
+
+fn rounded(style: Style) -> Block<'static> {
+    Block::bordered().border_type(ratatui::widgets::BorderType::Rounded).border_style(style)
+}
+
+/// The spinner as it looks now.
+fn spinner(app: &App) -> &'static str {
+    SPINNER[(app.now.as_millis() / SPINNER_STEP.as_millis()) as usize % SPINNER.len()]
+}
