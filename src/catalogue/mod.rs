@@ -15,7 +15,9 @@ pub struct Catalogue {
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// Written by a newer Gibbon; left alone.
-    #[error("the catalogue was written by a newer version of Gibbon (format {found}, this one knows {known})")]
+    #[error(
+        "the catalogue was written by a newer version of Gibbon (format {found}, this one knows {known})"
+    )]
     Newer { found: i64, known: i64 },
     #[error("the catalogue could not be used: {0}")]
     Database(#[from] rusqlite::Error),
@@ -45,7 +47,8 @@ impl Catalogue {
 
     fn migrate(&mut self) -> Result<()> {
         let known = MIGRATIONS.len() as i64;
-        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if found > known {
             return Err(CatalogueError::Newer { found, known });

