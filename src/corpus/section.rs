@@ -1,18 +1,22 @@
 //! The parts that a document's author made, and which of them share a chunk.
 //!
-//! A chunk follows sections: it begins where one begins. Sections that fill less than half a chunk are put together
-//! with the ones that follow, because a chunk of two sentences says too little to be found and to be understood; a
-//! chunk never reaches into a section that stands higher than the one it began with. A heading without text of its
-//! own goes with what it introduces.
+//! A chunk follows sections: it begins where one begins. Sections that fill only a small part of a chunk are put
+//! together with the ones that follow, because a chunk of two sentences says too little to be found and to be
+//! understood; a chunk never reaches into a section that stands higher than the one it began with. A heading without
+//! text of its own goes with what it introduces. A chunk of several sections is named after all of them that matter.
 
 use std::ops::Range;
 
 use super::{Document, DocumentKind, Heading, code, measure::Measure};
 
-/// Sections this much smaller than a chunk join a neighbour that is already more than half full.
+/// Sections that fill less than this share of a chunk are put together, in percent.
+const SMALL_PERCENT: usize = 40;
+/// Sections this much smaller than a chunk join a neighbour that is larger.
 const TINY_PART: usize = 8;
 /// A heading stands for several sections when they hold at least this share of the tokens, in percent.
 const STANDS_FOR_PERCENT: usize = 75;
+/// A chunk of several sections is named after those that hold at least this share of its tokens, in percent.
+const NAMED_PERCENT: usize = 10;
 
 /// A heading, or a code item, and the text up to the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +35,8 @@ pub(super) struct Section {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pack {
     pub span: Range<usize>,
-    /// The innermost heading that stands for all of it, with those above.
+    /// The innermost heading that stands for all of it, with those above. Where sections below it share the pack,
+    /// their names follow as one: `Opening, Closing`.
     pub path: Vec<String>,
 }
 
@@ -97,12 +102,12 @@ struct Group {
 
 impl Group {
     fn takes(&self, next: &Section, tokens: usize, room: usize) -> bool {
-        if self.sections.iter().all(|(section, _)| section.bare) {
+        if self.sections.iter().all(|(section, _)| section.bare) && self.tokens < room / 2 {
             return true;
         }
         let climbs = next.level < self.sections[0].0.level;
         let fits = self.tokens + tokens <= room;
-        let small = self.tokens < room / 2 && tokens < room / 2;
+        let small = self.tokens.max(tokens) * 100 < room * SMALL_PERCENT;
         let tiny = self.tokens.min(tokens) < room / TINY_PART;
         !next.bare && !climbs && fits && (small || tiny)
     }
@@ -114,25 +119,44 @@ impl Group {
 
     fn packed(self) -> Pack {
         let span = self.sections[0].0.span.start..self.sections[self.sections.len() - 1].0.span.end;
-        let path = self.path().to_vec();
-        Pack { span, path }
+        Pack { span, path: self.path() }
+    }
+
+    fn path(&self) -> Vec<String> {
+        let common = self.common_path();
+        let mut names: Vec<&str> = Vec::new();
+        for (section, _) in &self.sections {
+            let Some(name) = section.path.get(common.len()) else { continue };
+            let matters =
+                self.tokens_under(&section.path[..=common.len()]) * 100 >= self.tokens * NAMED_PERCENT;
+            if matters && !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        let names = (!names.is_empty()).then(|| names.join(", "));
+        common.iter().cloned().chain(names).collect()
     }
 
     /// The deepest heading under which enough of the text stands.
-    fn path(&self) -> &[String] {
-        let mut best: &[String] = &[];
+    fn common_path(&self) -> &[String] {
+        let mut common: &[String] = &[];
         for (section, _) in &self.sections {
-            for depth in best.len() + 1..=section.path.len() {
+            for depth in common.len() + 1..=section.path.len() {
                 let candidate = &section.path[..depth];
-                let under = |section: &Section| section.path.starts_with(candidate);
-                let tokens: usize =
-                    self.sections.iter().filter(|(s, _)| under(s)).map(|(_, tokens)| tokens).sum();
-                if tokens * 100 >= self.tokens * STANDS_FOR_PERCENT {
-                    best = candidate;
+                if self.tokens_under(candidate) * 100 >= self.tokens * STANDS_FOR_PERCENT {
+                    common = candidate;
                 }
             }
         }
-        best
+        common
+    }
+
+    fn tokens_under(&self, path: &[String]) -> usize {
+        self.sections
+            .iter()
+            .filter(|(section, _)| section.path.starts_with(path))
+            .map(|(_, tokens)| tokens)
+            .sum()
     }
 }
 
@@ -167,10 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn small_siblings_share_a_chunk_under_their_parents_name() {
+    fn small_siblings_share_a_chunk_and_its_name() {
         let text =
             format!("# Title\n\n{}## A\n\n{}## B\n\n{}## C\n\n{}", body(40), body(30), body(25), body(30));
-        let expected = [("Title", "# Title"), ("Title", "## B")];
+        let expected = [("Title", "# Title"), ("A, B", "## A"), ("C", "## C")];
         assert_eq!(packed(&text, 100), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
     }
 

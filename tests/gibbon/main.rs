@@ -1,1 +1,4 @@
+//! Gibbon's integration tests, one binary.
+
 mod corpus;
+mod sample_corpus;
