@@ -47,7 +47,7 @@ impl<'t> Measure<'t> {
     }
 
     fn factor_of_beginning(&self, count: TokenCounter) -> f64 {
-        let sample = &self.text[..self.text.floor_char_boundary(SAMPLE_BYTES)];
+        let sample = &self.text[..boundary_before(self.text, SAMPLE_BYTES)];
         let words = self.sum_before(sample.len());
         if words > 0.0 { count(sample) as f64 / words } else { 1.0 }
     }
@@ -81,6 +81,11 @@ impl<'t> Measure<'t> {
         };
         f64::from(before) + share
     }
+}
+
+/// The last character boundary of `text` at or before the byte `at`.
+pub(super) fn boundary_before(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
 /// The white space that `text` begins with and the word after it, not much more than [`LONGEST_WORD`] bytes.

@@ -5,6 +5,7 @@
 
 mod code;
 mod html;
+mod html_parse;
 mod label;
 mod markdown;
 mod measure;

@@ -12,7 +12,7 @@ use text_splitter::{ChunkConfig, CodeSplitter, MarkdownSplitter, TextSplitter};
 use super::{
     Chunk, ChunkId, Document, DocumentKind, TokenCounter, code,
     label::{self, Label},
-    measure::Measure,
+    measure::{Measure, boundary_before},
     read,
     section::{self, Pack},
 };
@@ -200,9 +200,9 @@ impl Cutter<'_> {
         if pieces.len() > 1 {
             return pieces;
         }
-        let text = &self.document.text;
-        let middle = text.floor_char_boundary(span.start + span.len() / 2);
-        let middle = if middle > span.start { middle } else { text.ceil_char_boundary(span.start + 1) };
+        let text = &self.document.text[span.clone()];
+        let first = text.chars().next().map_or(1, char::len_utf8);
+        let middle = span.start + boundary_before(text, text.len() / 2).max(first);
         vec![span.start..middle, middle..span.end]
     }
 
