@@ -66,7 +66,7 @@ fn is_element(node: &Handle, wanted: html5ever::LocalName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus::html_parse::{MAX_DEPTH, MAX_ELEMENTS};
+    use crate::corpus::html_parse::MAX_DEPTH;
 
     #[test]
     fn a_page_becomes_markdown_without_scripts_and_styles() {
@@ -75,17 +75,6 @@ mod tests {
         let page = to_markdown(html.to_owned()).expect("a plain page converts");
         assert_eq!(page.title.as_deref(), Some("Visit us"));
         assert_eq!(page.markdown, "# Opening\n\nOpen **daily**.\n\n*   a\n*   b");
-    }
-
-    #[test]
-    fn deep_pages_are_refused_whatever_makes_them_deep() {
-        let plain = "<div>".repeat(10_000);
-        // Closing tags that the parser ignores: only the tree itself shows how deep this is.
-        let hidden = "<div><object></div></object>".repeat(10_000);
-        for html in [plain, hidden] {
-            let reason = to_markdown(html).expect_err("deep pages are refused");
-            assert!(reason.contains("512"), "{reason}");
-        }
     }
 
     #[test]
@@ -110,10 +99,5 @@ mod tests {
             to_markdown(format!("<p>{open}</p>{}", "<p>word</p>".repeat(20_000))).expect("within the limits");
         assert_eq!(page.markdown.matches("word").count(), 20_000);
         assert!(page.markdown.len() < 1_000_000, "{} bytes", page.markdown.len());
-    }
-
-    #[test]
-    fn pages_of_too_many_elements_are_refused() {
-        assert!(to_markdown("<p>".repeat(MAX_ELEMENTS + 1)).is_err());
     }
 }

@@ -9,31 +9,39 @@ use html5ever::{
     tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts},
     tree_builder::{TreeBuilder, TreeBuilderOpts, TreeSink},
 };
-use markup5ever_rcdom::{Handle, RcDom};
+use markup5ever_rcdom::{Handle, NodeData, RcDom};
 
 /// Elements may be nested this deep; browsers stop at the same depth.
 pub(super) const MAX_DEPTH: usize = 512;
 /// A page may have this many elements.
 pub(super) const MAX_ELEMENTS: usize = 200_000;
+/// Comparisons of attributes that a page may take.
+const MAX_COMPARISONS: usize = 1_000_000_000;
 /// Bytes that are parsed between two looks at the tree.
 const PIECE_BYTES: usize = 16 << 10;
 
 /// The page's tree, or why there is none.
 pub(super) fn parse(html: &str) -> Result<RcDom, String> {
     let tree_builder = TreeBuilder::new(RcDom::default(), TreeBuilderOpts::default());
-    let tokenizer =
-        Tokenizer::new(Limited { tree_builder, elements: Cell::new(0) }, TokenizerOpts::default());
+    let tokenizer = Tokenizer::new(
+        Limited { tree_builder, tokens: Cell::new(0), elements: Cell::new(0) },
+        TokenizerOpts::default(),
+    );
     let input = BufferQueue::default();
+    let mut open_tag = OpenTag::default();
     let mut rest = html;
     while !rest.is_empty() {
         let end = (1..=PIECE_BYTES.min(rest.len()))
             .rev()
             .find(|&at| rest.is_char_boundary(at))
             .unwrap_or(rest.len());
-        input.push_back(StrTendril::from_slice(&rest[..end]));
-        rest = &rest[end..];
+        let (piece, after) = rest.split_at(end);
+        let tokens = tokenizer.sink.tokens.replace(0);
+        open_tag.grow(piece, tokens)?;
+        input.push_back(StrTendril::from_slice(piece));
         feed(&tokenizer, &input);
         tokenizer.sink.check()?;
+        rest = after;
     }
     tokenizer.end();
     tokenizer.sink.check()?;
@@ -50,9 +58,39 @@ fn too_deep() -> String {
     format!("skipped: its HTML is nested more than {MAX_DEPTH} levels deep")
 }
 
+/// What is between `<` and a `>` that does not come. The tokenizer compares each attribute of a tag with all before
+/// it, so a tag of very many is refused before they have been read.
+#[derive(Default)]
+struct OpenTag {
+    /// Places since the last whole token where an attribute may begin.
+    attributes: usize,
+    /// Comparisons so far.
+    comparisons: usize,
+}
+
+impl OpenTag {
+    /// Adds the piece that comes next; `tokens` came out of the one before.
+    fn grow(&mut self, piece: &str, tokens: usize) -> Result<(), String> {
+        let separates = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'"' | b'\'');
+        let more = piece.bytes().filter(separates).count();
+        if tokens > 0 {
+            self.attributes = 0;
+        } else {
+            self.comparisons += self.attributes * more;
+        }
+        self.attributes += more;
+        match self.comparisons > MAX_COMPARISONS {
+            true => Err("skipped: its HTML has a tag that is too long".to_owned()),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Stands between the tokenizer and the tree.
 struct Limited {
     tree_builder: TreeBuilder<Handle, RcDom>,
+    /// Tokens since this was last asked.
+    tokens: Cell<usize>,
     /// Start tags so far.
     elements: Cell<usize>,
 }
@@ -64,19 +102,32 @@ impl Limited {
         if self.elements.get() > MAX_ELEMENTS {
             return Err(format!("skipped: its HTML has more than {MAX_ELEMENTS} elements"));
         }
-        let mut node = self.tree_builder.sink.document.clone();
-        for _ in 0..=MAX_DEPTH {
-            let Some(last) = node.children.borrow().last().cloned() else { return Ok(()) };
-            node = last;
+        let mut open = vec![(self.tree_builder.sink.document.clone(), 0)];
+        for _ in 0..4 * MAX_DEPTH {
+            let Some((node, depth)) = open.pop() else { return Ok(()) };
+            if depth > MAX_DEPTH {
+                return Err(too_deep());
+            }
+            let children = node.children.borrow();
+            let mut latest = children.iter().rev();
+            let Some(last) = latest.next() else { continue };
+            open.push((last.clone(), depth + 1));
+            // What does not belong into a table is put before it.
+            open.extend(latest.next().filter(|_| is_table(last)).map(|before| (before.clone(), depth + 1)));
         }
-        Err(too_deep())
+        Ok(())
     }
+}
+
+fn is_table(node: &Handle) -> bool {
+    matches!(&node.data, NodeData::Element { name, .. } if name.local == local_name!("table"))
 }
 
 impl TokenSink for Limited {
     type Handle = Handle;
 
     fn process_token(&self, token: Token, line_number: u64) -> TokenSinkResult<Handle> {
+        self.tokens.set(self.tokens.get() + 1);
         let token = match token {
             Token::TagToken(tag) if tag.kind == TagKind::StartTag => {
                 self.elements.set(self.elements.get() + 1);
@@ -137,4 +188,41 @@ fn depth_of(root: &Handle) -> usize {
         open.extend(node.children.borrow().iter().map(|child| (child.clone(), depth + 1)));
     }
     deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(html: &str) -> String {
+        parse(html).map(|_| ()).expect_err("refused")
+    }
+
+    #[test]
+    fn deep_pages_are_refused_whatever_makes_them_deep() {
+        let plain = "<div>".repeat(10_000);
+        // Closing tags that the parser ignores, and content that it moves out of a table.
+        let hidden = "<div><object></div></object>".repeat(10_000);
+        let moved = format!("<table>{plain}");
+        for html in [plain, hidden, moved] {
+            assert!(refusal(&html).contains("512"));
+        }
+    }
+
+    #[test]
+    fn a_tag_of_very_many_attributes_is_refused_and_a_long_one_is_not() {
+        let attributes: String = (0..300_000).map(|number| format!(" {number}")).collect();
+        let mut open_tag = OpenTag::default();
+        let pieces =
+            attributes.as_bytes().chunks(PIECE_BYTES).map(|piece| str::from_utf8(piece).expect("ASCII"));
+        let refused = pieces.map(|piece| open_tag.grow(piece, 0)).any(|result| result.is_err());
+        assert!(refused);
+        let image = "A/b0".repeat(20_000);
+        assert!(parse(&format!("<img src='data:image/png;base64,{image}'><p>word")).is_ok());
+    }
+
+    #[test]
+    fn pages_of_too_many_elements_are_refused() {
+        assert!(refusal(&"<p>".repeat(MAX_ELEMENTS + 1)).contains("200000"));
+    }
 }
