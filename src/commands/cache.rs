@@ -65,6 +65,7 @@ pub fn verify(config: &Config, as_json: bool, console: &mut Console) -> Result<E
     let found = result?;
     if as_json {
         let damaged: Vec<String> = found.damaged.iter().map(|path| json::path(path)).collect();
+        let unreadable: Vec<String> = found.unreadable.iter().map(|path| json::path(path)).collect();
         json::print(
             console,
             "cache_verification",
@@ -73,6 +74,7 @@ pub fn verify(config: &Config, as_json: bool, console: &mut Console) -> Result<E
                 "bytes": found.bytes,
                 "sound": found.sound,
                 "damaged": damaged,
+                "unreadable": unreadable,
                 "adopted": found.adopted,
                 "dropped": found.dropped,
                 "unfinished": found.unfinished,
@@ -82,7 +84,7 @@ pub fn verify(config: &Config, as_json: bool, console: &mut Console) -> Result<E
         let text = verification(&found, console);
         console.output(&text)?;
     }
-    Ok(if found.damaged.is_empty() { Exit::Done } else { Exit::Failed })
+    Ok(if found.damaged.is_empty() && found.unreadable.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 fn verification(found: &CacheVerification, console: &Console) -> String {
@@ -94,6 +96,9 @@ fn verification(found: &CacheVerification, console: &Console) -> String {
     );
     for path in &found.damaged {
         text += &format!("damaged, removed: {}\n", console.path(path));
+    }
+    for path in &found.unreadable {
+        text += &format!("not readable, left alone: {}\n", console.path(path));
     }
     let mended = [
         (found.adopted, "without a record, adopted"),
@@ -175,6 +180,7 @@ mod tests {
             bytes: 229_638_144,
             sound: 40,
             damaged: vec!["/home/ada/kv/a.safetensors".into(), "/home/ada/kv/b.safetensors".into()],
+            unreadable: Vec::new(),
             adopted: 0,
             dropped: 1,
             unfinished: 3,

@@ -12,8 +12,8 @@ use bytesize::ByteSize;
 use directories::{BaseDirs, ProjectDirs};
 
 use super::{
-    AnswerSettings, CacheDtype, Config, CorpusSettings, HubAccess, ModelSettings, ModelSource, Paths, ScreenSettings,
-    StoreSettings, Strategy, file,
+    AnswerSettings, CacheDtype, Config, CorpusSettings, HubAccess, ModelSettings, ModelSource, Paths,
+    ScreenSettings, StoreSettings, Strategy, file,
 };
 
 /// What the flags say; `None` leaves a setting to the environment, the file or its default.

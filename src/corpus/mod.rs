@@ -1,10 +1,11 @@
-//! Files to documents to chunks. Knows no model and no index: tokens are counted by a function it is given.
+//! Files to documents to chunks. It knows no model and no index: tokens are counted by a function it is given.
 //!
 //! [`walk`] finds files, [`read`] turns one into a [`Document`], [`split`] cuts that into [`Chunk`]s. Reading never
 //! fails a run: what cannot be read comes back as a [`ReadIssue`].
 
 mod code;
 mod html;
+mod html_parse;
 mod label;
 mod markdown;
 mod measure;
@@ -90,14 +91,16 @@ pub struct Chunk {
     pub id: ChunkId,
     /// Bytes of the document's text; the spans of a document's chunks cover it without a gap or an overlap.
     pub span: Range<usize>,
-    /// First and last line, from 1, where the format has lines.
+    /// First and last line of `text` in the file, from 1, where the format has lines.
     pub lines: Option<(u32, u32)>,
     pub page: Option<u32>,
-    /// The headings it stands under, outermost first.
+    /// The headings it stands under, outermost first; for code, the items: `class Dome`, `def close`. Where small
+    /// sections share a chunk, the last entry names them together: `Opening, Closing`.
     pub heading: Vec<String>,
-    /// File name and innermost heading: `dome.md § Closing`.
+    /// File name and innermost heading: `dome.md § Closing`. One line without control characters.
     pub label: String,
-    /// What the model reads and the index searches: the label in brackets, a line break, the text of the span.
+    /// What the model reads and the index searches: the label in brackets, a line break, the text of the span without
+    /// blank lines at its ends.
     pub text: String,
     /// Tokens of `text`.
     pub tokens: usize,

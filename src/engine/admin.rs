@@ -1,11 +1,25 @@
 //! What front ends can do without a running engine: look after the cache and the models, and check the machine.
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::protocol::Failure;
-use crate::config::Config;
+pub use super::{doctor::doctor, sample::sample_corpus};
+use super::{
+    protocol::Failure,
+    resources::{fingerprint, load_model},
+    visible::visible,
+};
+use crate::{
+    catalogue::Catalogue,
+    config::Config,
+    corpus::ChunkId,
+    model::hub::{self, FoundModel, PullEvent},
+    store::{
+        key::Fingerprint,
+        maintain::{self, Prune},
+    },
+};
 
 /// Size of the default model's file, to be told before it is fetched.
 pub const DEFAULT_MODEL_BYTES: u64 = 98_362_432;
@@ -43,6 +57,8 @@ pub struct CacheVerification {
     pub bytes: u64,
     pub sound: usize,
     pub damaged: Vec<PathBuf>,
+    /// Files that could not be read; they are still there.
+    pub unreadable: Vec<PathBuf>,
     /// Files with no record, adopted; records with no file, dropped.
     pub adopted: usize,
     pub dropped: usize,
@@ -108,38 +124,107 @@ pub enum CheckStatus {
 }
 
 /// The caches on disk, by model and prefix.
-pub fn cache_list(_config: &Config) -> Result<CacheListing, Failure> {
-    todo!()
+pub fn cache_list(config: &Config) -> Result<CacheListing, Failure> {
+    let data = &config.paths.data;
+    let mut catalogue = Catalogue::open(data)?;
+    let current = current_fingerprint(config);
+    let groups: Vec<CacheGroup> = maintain::list(data, &mut catalogue)?
+        .into_iter()
+        .map(|group| CacheGroup {
+            current: current.is_some_and(|current| current.to_string() == group.fingerprint),
+            fingerprint: group.fingerprint,
+            model: group.model.map(|name| visible(&name).into_owned()),
+            segments: group.segments,
+            tokens: group.tokens,
+            bytes: group.bytes,
+            last_used: group.last_used,
+        })
+        .collect();
+    Ok(CacheListing {
+        directory: data.join("kv"),
+        budget_bytes: config.store.disk_bytes,
+        total_bytes: groups.iter().map(|group| group.bytes).sum(),
+        groups,
+    })
 }
 
 /// Reads every cache file, compares its checksum, and mends what does not agree. `progress` gets files done and in all.
 pub fn cache_verify(
-    _config: &Config,
-    _progress: &mut dyn FnMut(u64, u64),
+    config: &Config,
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<CacheVerification, Failure> {
-    todo!()
+    let data = &config.paths.data;
+    let mut catalogue = Catalogue::open(data)?;
+    let found = maintain::verify(data, &mut catalogue, progress)?;
+    Ok(CacheVerification {
+        files: found.files,
+        bytes: found.bytes,
+        sound: found.sound,
+        damaged: found.damaged,
+        unreadable: found.unreadable,
+        adopted: found.adopted,
+        dropped: found.dropped,
+        unfinished: found.unfinished,
+    })
 }
 
-pub fn cache_prune(_config: &Config, _scope: PruneScope) -> Result<PruneReport, Failure> {
-    todo!()
+/// Removes caches. Where the model in use cannot be told, the caches of all models count as used.
+pub fn cache_prune(config: &Config, scope: PruneScope) -> Result<PruneReport, Failure> {
+    let data = &config.paths.data;
+    let mut catalogue = Catalogue::open(data)?;
+    let indexed: HashSet<ChunkId> = catalogue.chunk_list()?.into_iter().map(|chunk| chunk.id).collect();
+    let what = match scope {
+        PruneScope::All => Prune::All,
+        PruneScope::Unused => Prune::Unused { current: current_fingerprint(config), indexed: &indexed },
+    };
+    let pruned = maintain::prune(data, &mut catalogue, what)?;
+    Ok(PruneReport {
+        removed_files: pruned.removed_files,
+        removed_bytes: pruned.removed_bytes,
+        kept_files: pruned.kept_files,
+        kept_bytes: pruned.kept_bytes,
+    })
+}
+
+/// The configured model's, when it is on this machine and can be used.
+fn current_fingerprint(config: &Config) -> Option<Fingerprint> {
+    let (model, _) = load_model(config).ok()?;
+    Some(fingerprint(&model, &config.model))
 }
 
 /// Makes sure that the configured model is on this machine, fetching it when it is not.
-pub fn model_pull(_config: &Config, _progress: &mut dyn FnMut(PullProgress)) -> Result<ModelFile, Failure> {
-    todo!()
+pub fn model_pull(config: &Config, progress: &mut dyn FnMut(PullProgress)) -> Result<ModelFile, Failure> {
+    let mut told = |event: PullEvent| {
+        progress(match event {
+            PullEvent::Source(name) => PullProgress::Source(visible(&name).into_owned()),
+            PullEvent::Bytes { done, total } => PullProgress::Bytes { done, total },
+            PullEvent::Checking => PullProgress::Checking,
+            PullEvent::Warning(text) => PullProgress::Warning(visible(&text).into_owned()),
+        });
+    };
+    let found = hub::pull(&config.model, &config.paths.data, &mut told)?;
+    Ok(model_file(&found, true))
 }
 
-/// The models under the data directory.
-pub fn model_list(_config: &Config) -> Result<Vec<ModelFile>, Failure> {
-    todo!()
+/// The models under the data directory and in the Hub's cache, and the configured one.
+pub fn model_list(config: &Config) -> Result<Vec<ModelFile>, Failure> {
+    let current = hub::locate(&config.model, &config.paths.data).ok();
+    let is_current =
+        |found: &FoundModel| current.as_ref().is_some_and(|c| c.files.path() == found.files.path());
+    let listed = hub::list(&config.model, &config.paths.data);
+    let mut models: Vec<ModelFile> =
+        listed.iter().map(|found| model_file(found, is_current(found))).collect();
+    if let Some(current) = current.as_ref().filter(|_| !models.iter().any(|model| model.current)) {
+        models.push(model_file(current, true));
+    }
+    Ok(models)
 }
 
-pub fn doctor(_config: &Config) -> Vec<Check> {
-    todo!()
-}
-
-/// The folder with the sample corpus: `./sample_corpus` where there is one, else a copy of the one in the program,
-/// written under the data directory.
-pub fn sample_corpus(_config: &Config) -> Result<PathBuf, Failure> {
-    todo!()
+fn model_file(found: &FoundModel, current: bool) -> ModelFile {
+    ModelFile {
+        name: visible(&found.name).into_owned(),
+        path: found.files.path().to_owned(),
+        bytes: found.bytes,
+        current,
+    }
 }

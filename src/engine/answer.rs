@@ -95,7 +95,9 @@ impl Asking<'_> {
         let model = loaded.model.clone();
         let query = model.prompt.query(self.question, &model.tokenizer)?;
         let (mut session, origins) = match self.strategy {
-            Strategy::Full => (Session::empty(&model.network), vec![CacheOrigin::Unused; retrieval.hits.len()]),
+            Strategy::Full => {
+                (Session::empty(&model.network), vec![CacheOrigin::Unused; retrieval.hits.len()])
+            }
             Strategy::Concat | Strategy::Parallel | Strategy::Ape => {
                 let context = self.gather(loaded, retrieval, &mut timings)?;
                 let assembling = Instant::now();
@@ -121,8 +123,7 @@ impl Asking<'_> {
         };
         let prefilling = Instant::now();
         session.prefill(&prompt, self.cancelled)?;
-        timings.prefill =
-            PrefillTiming { seconds: prefilling.elapsed().as_secs_f64(), tokens: prompt.len() };
+        timings.prefill = PrefillTiming { seconds: prefilling.elapsed().as_secs_f64(), tokens: prompt.len() };
         (self.emit)(Event::Prefilled { id: self.id, tokens: prompt.len() });
 
         let written = self.write(&model, &mut session, settings, started, &mut timings)?;
@@ -146,8 +147,9 @@ impl Asking<'_> {
         retrieval: &Retrieval,
         timings: &mut Timings,
     ) -> Result<Gathered, Failure> {
-        let mut note =
-            |message: String| (self.emit)(Event::Warning { id: Some(self.id), message: visible(&message).into() });
+        let mut note = |message: String| {
+            (self.emit)(Event::Warning { id: Some(self.id), message: visible(&message).into() })
+        };
         let loading = Instant::now();
         let ids: Vec<SegmentId> =
             retrieval.hits.iter().map(|hit| SegmentId::Chunk(hit.chunk.chunk.id)).collect();

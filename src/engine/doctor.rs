@@ -56,8 +56,7 @@ fn processor() -> Check {
     ];
     #[cfg(not(target_arch = "x86_64"))]
     let features: [(&str, bool); 0] = [];
-    let present: Vec<&str> =
-        features.iter().filter(|(_, present)| *present).map(|(name, _)| *name).collect();
+    let present: Vec<&str> = features.iter().filter(|(_, present)| *present).map(|(name, _)| *name).collect();
     let detail = format!("{threads} threads, {} {}", std::env::consts::ARCH, present.join(" "));
     let slow = features.iter().any(|(name, present)| *name == "AVX2" && !present);
     match slow {
@@ -89,8 +88,7 @@ fn data_directory(data: &Path) -> Check {
 }
 
 fn space(data: &Path) -> Check {
-    let existing: Option<PathBuf> =
-        data.ancestors().find(|directory| directory.exists()).map(Path::to_owned);
+    let existing: Option<PathBuf> = data.ancestors().find(|directory| directory.exists()).map(Path::to_owned);
     let Some(stat) = existing.and_then(|directory| rustix::fs::statvfs(directory).ok()) else {
         return check("disk space", CheckStatus::Warning, "could not be read", None);
     };

@@ -12,7 +12,9 @@ use std::{
 use super::{
     answer::encode_chunk,
     keeper::Events,
-    protocol::{Event, Failure, FailureKind, IndexPhase, IndexReport, IndexRequest, Progress, RequestId, Unit},
+    protocol::{
+        Event, Failure, FailureKind, IndexPhase, IndexReport, IndexRequest, Progress, RequestId, Unit,
+    },
     resources::Resources,
 };
 use crate::{catalogue::ChunkSummary, store::key::SegmentId};
@@ -66,7 +68,11 @@ impl EncodeJob {
     ///
     /// # Errors
     /// When the model fails, or the cache cannot be written: the chunks already encoded stay.
-    pub fn step(&mut self, resources: &mut Resources, events: &Events) -> Result<Option<IndexReport>, Failure> {
+    pub fn step(
+        &mut self,
+        resources: &mut Resources,
+        events: &Events,
+    ) -> Result<Option<IndexReport>, Failure> {
         if self.cancelled.load(Ordering::Relaxed) {
             self.report.cancelled = true;
             self.leave();

@@ -76,9 +76,10 @@ impl From<IndexError> for Failure {
             IndexError::NothingIndexed => return nothing_indexed(),
             IndexError::Busy { .. } => (FailureKind::Busy, None),
             IndexError::Damaged { .. } | IndexError::Full { .. } => (FailureKind::Storage, None),
-            IndexError::Write { .. } | IndexError::Io { .. } => {
-                (FailureKind::Storage, Some("Check that the disk has room and the data directory is writable."))
-            }
+            IndexError::Write { .. } | IndexError::Io { .. } => (
+                FailureKind::Storage,
+                Some("Check that the disk has room and the data directory is writable."),
+            ),
             IndexError::Catalogue(_) => (FailureKind::Storage, None),
         };
         Self::new(kind, error.to_string(), hint)

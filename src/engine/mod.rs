@@ -7,12 +7,14 @@
 pub mod admin;
 mod answer;
 mod compare;
+mod doctor;
 mod encode;
 mod failure;
 mod ingest;
 mod keeper;
 pub mod protocol;
 mod resources;
+mod sample;
 pub mod timing;
 mod visible;
 mod worker;

@@ -1,6 +1,6 @@
 //! What the engine works with: the model, its cache, and the index, each opened when first needed.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     keeper::{Events, SegmentWriter},
@@ -196,7 +196,8 @@ pub(super) fn load_model(config: &Config) -> Result<(Model, String), Failure> {
 /// Names the caches that this model can use with this prefix and these settings.
 pub(super) fn fingerprint(model: &Model, settings: &ModelSettings) -> Fingerprint {
     let rope = blake3::hash(&model.network.rope.identity()).to_hex();
-    let compute = format!("{PROMPT_FORMAT} {}", if settings.dequantize { "dequantized" } else { "as stored" });
+    let compute =
+        format!("{PROMPT_FORMAT} {}", if settings.dequantize { "dequantized" } else { "as stored" });
     Fingerprint::of(&FingerprintParts {
         weights: model.identity,
         tokenizer: &model.tokenizer.identity(),
@@ -216,9 +217,4 @@ fn layout(model: &Model, settings: &ModelSettings) -> KvLayout {
         dtype: settings.cache_dtype,
         max_tokens: model.network.config.context_tokens,
     }
-}
-
-/// A folder or file as the index knows it: absolute and without links, where it still exists.
-pub(super) fn canonical(path: &Path) -> std::path::PathBuf {
-    std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }

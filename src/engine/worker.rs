@@ -228,7 +228,8 @@ impl Worker {
         let flag = self.flags.get(request.id);
         let events = self.events.clone();
         let emit = |event| drop(events.send(event));
-        compare(&mut self.resources, request, &|| flag.load(Ordering::Relaxed), &emit).map(Outcome::Comparison)
+        compare(&mut self.resources, request, &|| flag.load(Ordering::Relaxed), &emit)
+            .map(Outcome::Comparison)
     }
 
     fn search(&mut self, request: &SearchRequest) -> Result<Outcome, Failure> {
@@ -236,8 +237,7 @@ impl Worker {
         let hits = self.resources.reader()?.search(&request.question, k)?;
         // Without a model nothing is cached, and searching works all the same.
         let store = self.resources.loaded().ok().map(|loaded| loaded.store.clone());
-        let cached =
-            |id| store.as_ref().is_some_and(|store| store.contains(SegmentId::Chunk(id)));
+        let cached = |id| store.as_ref().is_some_and(|store| store.contains(SegmentId::Chunk(id)));
         let found = hits.iter().enumerate();
         let found = found.map(|(index, hit)| source(index + 1, hit, cached(hit.chunk.chunk.id)));
         Ok(Outcome::Found(found.collect()))
@@ -253,18 +253,20 @@ impl Worker {
             ));
         }
         let model = guarded(|| Ok(self.resources.loaded()?.model.clone()))?;
-        let (config, own, events) =
-            (self.resources.config.clone(), self.own.clone(), self.events.clone());
+        let (config, own, events) = (self.resources.config.clone(), self.own.clone(), self.events.clone());
         let flag = self.flags.get(request.id);
         self.ingesting = Some(std::thread::spawn(move || {
             let id = request.id;
             let result = guarded(|| {
-                ingest(&request, &Surroundings {
-                    config: &config,
-                    tokenizer: &model.tokenizer,
-                    cancelled: &|| flag.load(Ordering::Relaxed),
-                    progress: &|progress| drop(events.send(Event::Progress { id, progress })),
-                })
+                ingest(
+                    &request,
+                    &Surroundings {
+                        config: &config,
+                        tokenizer: &model.tokenizer,
+                        cancelled: &|| flag.load(Ordering::Relaxed),
+                        progress: &|progress| drop(events.send(Event::Progress { id, progress })),
+                    },
+                )
             });
             // The engine has ended if nobody takes it; what was indexed is on disk.
             let _ = own.send(Message::Ingested(request, result));
@@ -281,9 +283,8 @@ impl Worker {
         }
         self.resources.forget_reader();
         let flag = self.flags.get(request.id);
-        let job = result.and_then(|report| {
-            guarded(|| EncodeJob::new(&mut self.resources, &request, report, flag))
-        });
+        let job =
+            result.and_then(|report| guarded(|| EncodeJob::new(&mut self.resources, &request, report, flag)));
         match job {
             Ok(job) => {
                 self.announce();

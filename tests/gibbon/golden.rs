@@ -85,8 +85,16 @@ fn session<'a>(network: &'a Network, case: &Case, dtype: CacheDtype) -> Session<
         .map(|tokens| Arc::new(encoder.encode(tokens, &never).expect("a chunk is encoded")))
         .collect();
     let scaling = ApeScaling { temperature: case.temperature, scale: case.scale };
-    Session::with_context(network, &prefix, &chunks, Placement::Shared, scaling, case.query.len(), case.generate)
-        .expect("the context fits")
+    Session::with_context(
+        network,
+        &prefix,
+        &chunks,
+        Placement::Shared,
+        scaling,
+        case.query.len(),
+        case.generate,
+    )
+    .expect("the context fits")
 }
 
 fn argmax(logits: &[f32]) -> u32 {

@@ -3,9 +3,11 @@
 mod ape;
 mod chat_pty;
 mod cli;
+mod corpus;
 mod golden;
 mod hub;
 mod index;
+mod sample_corpus;
 mod store;
 mod support;
 mod tui;
