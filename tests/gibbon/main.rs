@@ -10,4 +10,5 @@ mod index;
 mod sample_corpus;
 mod store;
 mod support;
+mod tokenizer;
 mod tui;
