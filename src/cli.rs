@@ -96,6 +96,9 @@ pub enum Command {
     /// Look after the models on this machine
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Look at the chats that were kept
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
     /// Check that everything Gibbon needs is there
     Doctor(JsonArgs),
     /// Show the configuration
@@ -237,6 +240,24 @@ pub enum ModelCommand {
     Pull(JsonArgs),
     /// List the models on this machine
     Ls(JsonArgs),
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum SessionsCommand {
+    /// List the chats, the latest first
+    Ls(JsonArgs),
+    /// Print a chat as Markdown
+    Show {
+        /// As `sessions ls` lists it
+        id: i64,
+        #[command(flatten)]
+        json: JsonArgs,
+    },
+    /// Remove a chat
+    Rm {
+        /// As `sessions ls` lists it
+        id: i64,
+    },
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -14,10 +14,10 @@ use color_eyre::{
     section::PanicMessage,
 };
 use gibbon::{
-    cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand},
+    cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand, SessionsCommand},
     commands::{
         Console, Error, Exit, Interrupts, Verbosity, ask, cache, chat, compare, configuration, demo, doctor,
-        index, json, manual, model, search,
+        index, json, manual, model, search, sessions,
     },
     config::{Config, ConfigError, Environment, Overrides, Paths},
     engine::{Engine, Event, visible},
@@ -159,6 +159,11 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
         }
         Some(Command::Model(ModelCommand::Pull(args))) => model::pull(config, args.json, console),
         Some(Command::Model(ModelCommand::Ls(args))) => model::ls(config, args.json, console),
+        Some(Command::Sessions(SessionsCommand::Ls(args))) => sessions::ls(config, args.json, console),
+        Some(Command::Sessions(SessionsCommand::Show { id, json })) => {
+            sessions::show(config, id, json.json, console)
+        }
+        Some(Command::Sessions(SessionsCommand::Rm { id })) => sessions::rm(config, id, console),
         Some(Command::Doctor(args)) => doctor::run(config, args.json, console),
         Some(Command::Config(ConfigCommand::Path)) => configuration::path(config, console),
         Some(Command::Config(ConfigCommand::Show)) => configuration::show(config, console),
@@ -178,6 +183,8 @@ fn wants_json(cli: &Cli) -> bool {
         Some(Command::Cache(CacheCommand::Ls(args) | CacheCommand::Verify(args))) => args.json,
         Some(Command::Cache(CacheCommand::Prune { json, .. })) => json.json,
         Some(Command::Model(ModelCommand::Pull(args) | ModelCommand::Ls(args))) => args.json,
+        Some(Command::Sessions(SessionsCommand::Ls(args))) => args.json,
+        Some(Command::Sessions(SessionsCommand::Show { json, .. })) => json.json,
         _ => false,
     }
 }

@@ -78,6 +78,7 @@ fn request(
     console.progress("starting", 0, 0, "");
     let command = |id| {
         Command::Ask(AskRequest {
+            remember: false,
             id,
             question: question.to_owned(),
             strategy,

@@ -1,12 +1,10 @@
 //! `cache`: the KV cache on disk.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::json;
 
 use super::{
     Console, Error, Exit, Stream, Style, json,
-    text::{age, bytes, count, shortened, table},
+    text::{age, bytes, count, now, shortened, table},
 };
 use crate::{
     config::Config,
@@ -139,11 +137,6 @@ pub fn prune(config: &Config, all: bool, as_json: bool, console: &mut Console) -
         ))?;
     }
     Ok(Exit::Done)
-}
-
-/// Seconds since the Unix epoch.
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod model;
 mod question;
 pub mod search;
 mod session;
+pub mod sessions;
 mod text;
 mod timing;
 

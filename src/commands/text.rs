@@ -1,6 +1,9 @@
 //! Numbers, tables and lists of chunks as text.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytesize::ByteSize;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -43,6 +46,11 @@ pub fn age(then: i64, now: i64) -> String {
         3600..86_400 => format!("{} ago", count(seconds / 3600, "hour")),
         _ => format!("{} ago", count(seconds / 86_400, "day")),
     }
+}
+
+/// Seconds since the Unix epoch.
+pub fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 /// A table without lines: the first column to the left, the others as `alignment` says ('<' or '>'), the header dim.

@@ -4,7 +4,11 @@ use std::{collections::HashSet, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use super::{doctor::doctor, sample::sample_corpus};
+pub use super::{
+    chats::{ChatMessage, ChatSummary, chat, chats, delete_chat},
+    doctor::doctor,
+    sample::sample_corpus,
+};
 use super::{
     protocol::Failure,
     resources::{fingerprint, load_model},

@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod answer;
+mod chats;
 mod compare;
 mod doctor;
 mod encode;

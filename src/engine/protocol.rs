@@ -34,6 +34,8 @@ pub struct AskRequest {
     /// Chunks to retrieve.
     pub chunks: Option<usize>,
     pub max_tokens: Option<usize>,
+    /// Keep question and answer among the chats of the catalogue.
+    pub remember: bool,
 }
 
 /// One question through several strategies, each `runs` times.

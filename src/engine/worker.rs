@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
     answer::{Asking, retrieve, source},
+    chats::ChatLog,
     compare::compare,
     encode::EncodeJob,
     ingest::{Surroundings, ingest},
@@ -62,6 +63,7 @@ impl Engine {
             own: commands.clone(),
             ingesting: None,
             encoding: None,
+            chat: ChatLog::default(),
         };
         let thread = std::thread::spawn(move || worker.run(&queue));
         let engine = Self { commands, flags, requests: AtomicU64::new(1), thread: Some(thread) };
@@ -137,6 +139,7 @@ struct Worker {
     own: Sender<Message>,
     ingesting: Option<JoinHandle<()>>,
     encoding: Option<EncodeJob>,
+    chat: ChatLog,
 }
 
 impl Worker {
@@ -221,7 +224,14 @@ impl Worker {
             cancelled: &|| flag.load(Ordering::Relaxed),
             emit: &|event| drop(events.send(event)),
         };
-        asking.answer(self.resources.loaded()?, &settings, &retrieval, started).map(Outcome::Answer)
+        let answer = asking.answer(self.resources.loaded()?, &settings, &retrieval, started)?;
+        if request.remember
+            && let Err(failure) = self.chat.keep(&self.resources.config, &answer)
+        {
+            let message = format!("this answer could not be kept among the chats: {}", failure.message);
+            self.emit(Event::Warning { id: Some(request.id), message });
+        }
+        Ok(Outcome::Answer(answer))
     }
 
     fn compare(&mut self, request: &CompareRequest) -> Result<Outcome, Failure> {

@@ -150,6 +150,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         let id = (self.next_request)();
         let command = match request.clone() {
             Request::Ask { question, strategy } => Command::Ask(AskRequest {
+                remember: true,
                 id,
                 question,
                 strategy: Some(strategy),

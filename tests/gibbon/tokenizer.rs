@@ -10,7 +10,8 @@ use crate::support;
 fn tokenizer() -> &'static Tokenizer {
     static TOKENIZER: OnceLock<Tokenizer> = OnceLock::new();
     TOKENIZER.get_or_init(|| {
-        let (network, content, _) = load_gguf(&support::default_model(), false).expect("the default model loads");
+        let (network, content, _) =
+            load_gguf(&support::default_model(), false).expect("the default model loads");
         Tokenizer::from_gguf(&content, &network.config.stop_tokens).expect("it has a tokenizer")
     })
 }
