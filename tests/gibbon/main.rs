@@ -7,6 +7,7 @@ mod corpus;
 mod golden;
 mod hub;
 mod index;
+mod layering;
 mod sample_corpus;
 mod store;
 mod support;
