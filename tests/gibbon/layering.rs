@@ -21,6 +21,9 @@ const OWNED_CRATES: [(&str, &str); 4] =
 const FRONT_ENDS: [&str; 2] = ["commands", "tui"];
 const OPEN_TO_FRONT_ENDS: [&str; 2] = ["engine", "config"];
 
+/// Gives what breaks a rule, a line for each finding.
+type Check = fn(&[Source]) -> Vec<String>;
+
 /// Most lines of a file.
 const MAX_LINES: usize = 500;
 
@@ -237,7 +240,6 @@ fn assert_none(findings: Vec<String>) {
 
 #[test]
 fn every_rule_can_be_broken() {
-    type Check = fn(&[Source]) -> Vec<String>;
     let broken: &[(Check, &str, &str)] = &[
         (wrong_order, "src/corpus/read.rs", "use crate::store::Store;"),
         (wrong_order, "src/config.rs", "use crate::{\n    corpus::{Chunk, Document},\n};"),
@@ -292,7 +294,7 @@ fn what_follows_the_rules_is_left_alone() {
         Source::new("src/main.rs", "use gibbon::tui; fn main() { std::process::exit(1) }"),
         Source::new("src/a.rs", &"\n".repeat(MAX_LINES)),
     ];
-    let checks: [fn(&[Source]) -> Vec<String>; 8] = [
+    let checks: [Check; 8] = [
         wrong_order,
         front_ends_reaching_inside,
         crates_outside_their_module,
