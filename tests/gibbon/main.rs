@@ -8,6 +8,7 @@ mod golden;
 mod hub;
 mod index;
 mod layering;
+mod readme;
 mod sample_corpus;
 mod store;
 mod support;
