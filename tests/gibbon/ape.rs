@@ -1,4 +1,4 @@
-//! The invariants of adaptive parallel encoding (DESIGN §5, 3 and 5), on the real model and on random numbers.
+//! The invariants of adaptive parallel encoding (see ARCHITECTURE.md), on the real model and on random numbers.
 
 use std::sync::{
     Arc,
