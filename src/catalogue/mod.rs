@@ -1,7 +1,7 @@
 //! What was read, indexed and cached: one SQLite database in WAL mode, so that readers never wait for the writer.
 //!
-//! [`roots`] holds what the user added, [`files`] its files and their chunks, [`sessions`] the chats, and
-//! [`cache`] the records of the KV cache.
+//! `roots` holds what the user added, `files` its files and their chunks, `sessions` the chats, and `cache` the
+//! records of the KV cache.
 //!
 //! Everything that changes files or chunks raises the *generation* in the same transaction. The search index
 //! stores the generation that it shows; where the two differ, [`crate::index::Writer`] brings the index up to date.

@@ -1,6 +1,6 @@
 //! Cuts a document into [`Chunk`]s.
 //!
-//! Chunks follow sections first (see [`section`](super::section)); a section that is too long for one is cut along
+//! Chunks follow sections first (see `section`); a section that is too long for one is cut along
 //! its paragraphs, list items, syntax and sentences by `text-splitter`, into pieces of about the same size. The
 //! spans cover the document's text; white space between two chunks belongs to the first. A long text goes through
 //! the splitter in windows of a few chunks, since its cost grows with the square of what it is given.

@@ -1,6 +1,6 @@
 //! KV segments to files and back, within a byte budget.
 //!
-//! [`key`] says what a file belongs to, [`format`] what is in it; `files` puts it there whole or not at all. A
+//! [`key`] says what a file belongs to, [`mod@format`] what is in it; `files` puts it there whole or not at all. A
 //! [`Store`] is the cache of one model and prefix: memory first, then files. [`maintain`] looks after the caches of
 //! all models. Losing a file costs time, never an answer: whatever is wrong with one is a miss that says so.
 

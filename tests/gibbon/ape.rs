@@ -1,4 +1,4 @@
-//! The invariants of adaptive parallel encoding (DESIGN §5, 3 and 5), on the real model and on random numbers.
+//! The invariants of adaptive parallel encoding (see ARCHITECTURE.md), on the real model and on random numbers.
 
 use std::sync::{
     Arc,
@@ -200,7 +200,10 @@ fn shapes() -> impl Strategy<Value = (Heads, usize, usize)> {
     )
 }
 
-fn problems() -> impl Strategy<Value = (Heads, Vec<f32>, Vec<Vec<f32>>, Vec<Vec<f32>>)> {
+/// Heads, queries, keys and values.
+type Problem = (Heads, Vec<f32>, Vec<Vec<f32>>, Vec<Vec<f32>>);
+
+fn problems() -> impl Strategy<Value = Problem> {
     shapes().prop_flat_map(|(heads, tokens, keys)| {
         let width = heads.kv_heads * heads.head_dim;
         let query = prop::collection::vec(-2.0f32..2.0, tokens * heads.heads * heads.head_dim);

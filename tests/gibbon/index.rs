@@ -48,10 +48,10 @@ fn version(root: RootId, version: usize) -> Delta {
     Delta { updated, ..Delta::new(root) }
 }
 
-/// Runs one of the functions marked `ignore` below in a process of its own, until it says `ready`.
+/// Runs one of the two functions below in a process of its own, until it says `ready`. On their own they do nothing.
 fn child(name: &str, data: &Path) -> (Child, BufReader<ChildStdout>) {
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", &format!("index::{name}"), "--ignored", "--nocapture"])
+        .args(["--exact", &format!("index::{name}"), "--nocapture"])
         .env(DATA, data)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -71,7 +71,6 @@ fn wait_for(output: &mut BufReader<ChildStdout>, word: &str) {
 }
 
 #[test]
-#[ignore = "the child process of a test below"]
 fn hold_the_lock() {
     let Some(data) = env::var_os(DATA) else { return };
     let _writer = Writer::open(Path::new(&data)).unwrap();
@@ -80,7 +79,6 @@ fn hold_the_lock() {
 }
 
 #[test]
-#[ignore = "the child process of a test below"]
 fn write_until_killed() {
     let Some(data) = env::var_os(DATA) else { return };
     let mut writer = Writer::open(Path::new(&data)).unwrap();

@@ -7,6 +7,8 @@ mod corpus;
 mod golden;
 mod hub;
 mod index;
+mod layering;
+mod readme;
 mod sample_corpus;
 mod store;
 mod support;
