@@ -4,7 +4,7 @@
 //! Scores, log-sum-exp and merge are in f32. On the CPU the work is cut into tasks of one KV head and a block of
 //! query rows (all query heads of the group packed together, so that a key is read once for the whole group); where
 //! there are few rows and many keys, as in decoding, the keys are cut as well and the parts are merged by their
-//! log-sum-exp.
+//! log-sum-exp, and each task walks its keys once instead of going through a matrix product.
 
 use std::ops::Range;
 
@@ -16,6 +16,8 @@ use super::{gemm::matmul, kv::LayerKv, simd};
 const BLOCK_ROWS: usize = 96;
 /// Fewest keys worth a task of their own.
 const MIN_KEYS_PER_TASK: usize = 512;
+/// Up to so many query rows a task walks its keys itself: a matrix product would spend more on packing them.
+const FEW_ROWS: usize = 12;
 
 /// How many query heads there are and how they are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,15 @@ pub struct Attended {
     pub lse: Vec<f32>,
 }
 
+/// Keys and values to attend to, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Group<'a> {
+    pub kv: &'a LayerKv,
+    /// Scores are multiplied by this before their softmax.
+    pub scale: f32,
+    pub mask: Mask,
+}
+
 /// One task: query tokens of one KV head against a range of keys.
 #[derive(Clone)]
 struct Task {
@@ -66,12 +77,30 @@ struct Part {
 /// `softmax(scale · q kᵀ) v` and its log-sum-exp. `query` is `[tokens, heads, head_dim]`, already rotated.
 /// With no keys at all the output is 0 and the log-sum-exp is −∞, which a merge weighs with 0.
 pub fn attend(query: &[f32], tokens: usize, heads: Heads, kv: &LayerKv, scale: f32, mask: Mask) -> Attended {
+    attend_both(query, tokens, heads, Group { kv, scale, mask }, None).0
+}
+
+/// [`attend`] over one group and, where there is one, over another, as one piece of parallel work.
+pub fn attend_both(
+    query: &[f32],
+    tokens: usize,
+    heads: Heads,
+    group: Group,
+    another: Option<Group>,
+) -> (Attended, Option<Attended>) {
     debug_assert_eq!(query.len(), tokens * heads.heads * heads.head_dim);
-    let parts: Vec<Part> = plan(tokens, heads, kv.tokens(), mask, rayon::current_num_threads())
-        .into_par_iter()
-        .map(|task| run(query, tokens, heads, kv, scale, mask, task))
-        .collect();
-    gather(parts, tokens, heads)
+    let threads = rayon::current_num_threads();
+    let plan = |group: Group| plan(tokens, heads, group.kv.tokens(), group.mask, threads);
+    let first = plan(group);
+    let count = first.len();
+    let mut tasks: Vec<(Group, Task)> = first.into_iter().map(|task| (group, task)).collect();
+    if let Some(another) = another {
+        tasks.extend(plan(another).into_iter().map(|task| (another, task)));
+    }
+    let mut parts: Vec<Part> =
+        tasks.into_par_iter().map(|(group, task)| run(query, tokens, heads, group, task)).collect();
+    let rest = parts.split_off(count);
+    (gather(parts, tokens, heads), another.map(|_| gather(rest, tokens, heads)))
 }
 
 /// Cuts the work into tasks, by query tokens first and by keys where that leaves threads idle.
@@ -100,31 +129,122 @@ fn plan(tokens: usize, heads: Heads, keys: usize, mask: Mask, threads: usize) ->
     tasks
 }
 
-fn run(query: &[f32], tokens: usize, heads: Heads, kv: &LayerKv, scale: f32, mask: Mask, task: Task) -> Part {
-    let (group, dim) = (heads.group(), heads.head_dim);
-    let rows = task.tokens.len() * group;
+fn run(query: &[f32], tokens: usize, heads: Heads, group: Group, task: Task) -> Part {
+    let Group { kv, scale, mask } = group;
+    let dim = heads.head_dim;
+    let rows = task.tokens.len() * heads.group();
     let count = task.keys.len();
 
     let packed = pack_rows(query, heads, &task, scale);
     let keys = &kv.head_keys(task.kv_head)[task.keys.start * dim..task.keys.end * dim];
     let values = &kv.head_values(task.kv_head)[task.keys.start * dim..task.keys.end * dim];
+    // Of the task's keys, how many a row sees.
+    let seen = |row: usize| match mask {
+        Mask::None => count,
+        Mask::Causal => {
+            let token = task.tokens.start + row / heads.group();
+            (kv.tokens() - tokens + token + 1).saturating_sub(task.keys.start).min(count)
+        }
+    };
 
     let mut scores = vec![0f32; rows * count];
-    matmul(&mut scores, &packed, keys, (rows, dim, count), true);
-    let mut lse = vec![f32::NEG_INFINITY; rows];
-    for (row, lse) in lse.iter_mut().enumerate() {
-        let scores = &mut scores[row * count..(row + 1) * count];
-        let token = task.tokens.start + row / group;
-        let seen = match mask {
-            Mask::None => count,
-            Mask::Causal => (kv.tokens() - tokens + token + 1).saturating_sub(task.keys.start).min(count),
-        };
-        *lse = simd::softmax(&mut scores[..seen]);
-        scores[seen..].fill(0.0);
-    }
     let mut output = vec![0f32; rows * dim];
-    matmul(&mut output, &scores, values, (rows, count, dim), false);
+    let mut lse = vec![f32::NEG_INFINITY; rows];
+    let mut softmax = |scores: &mut [f32]| {
+        for (row, lse) in lse.iter_mut().enumerate() {
+            let (seen, hidden) = scores[row * count..(row + 1) * count].split_at_mut(seen(row));
+            *lse = simd::softmax(seen);
+            hidden.fill(0.0);
+        }
+    };
+    if rows <= FEW_ROWS {
+        simd::run(Scores { packed: &packed, keys, dim, scores: &mut scores });
+        softmax(&mut scores);
+        simd::run(WeightedSum { scores: &scores, values, dim, output: &mut output });
+    } else {
+        matmul(&mut scores, &packed, keys, (rows, dim, count), true);
+        softmax(&mut scores);
+        matmul(&mut output, &scores, values, (rows, count, dim), false);
+    }
     Part { task, output, lse }
+}
+
+/// Dot products of a few query rows with every key: `scores` is `[rows, keys]`.
+struct Scores<'a> {
+    packed: &'a [f32],
+    keys: &'a [f32],
+    dim: usize,
+    scores: &'a mut [f32],
+}
+
+impl simd::Kernel for Scores<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let count = self.keys.len() / self.dim;
+        for (index, key) in self.keys.chunks_exact(self.dim).enumerate() {
+            for (row, query) in self.packed.chunks_exact(self.dim).enumerate() {
+                self.scores[row * count + index] = simd::dot::<FUSED>(query, key);
+            }
+        }
+    }
+}
+
+/// Sums of values weighed by a few rows of scores: `output` is `[rows, dim]`, and grows by them.
+struct WeightedSum<'a> {
+    scores: &'a [f32],
+    values: &'a [f32],
+    dim: usize,
+    output: &'a mut [f32],
+}
+
+impl simd::Kernel for WeightedSum<'_> {
+    type Output = ();
+
+    /// Eight values at a time, so that a row of the output is read and written once for all of them.
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        const VALUES: usize = 8;
+        const LANES: usize = 32;
+        let Self { scores, values, dim, output } = self;
+        let count = values.len() / dim;
+        let whole = count - count % VALUES;
+        for first in (0..whole).step_by(VALUES) {
+            let values: [&[f32]; VALUES] =
+                std::array::from_fn(|i| &values[(first + i) * dim..(first + i + 1) * dim]);
+            for (row, output) in output.chunks_exact_mut(dim).enumerate() {
+                let start = row * count + first;
+                let Some(weights) = scores[start..].first_chunk::<VALUES>() else { continue };
+                let (blocks, rest) = output.as_chunks_mut::<LANES>();
+                let done = blocks.len() * LANES;
+                for (index, block) in blocks.iter_mut().enumerate() {
+                    let mut sums = *block;
+                    for (weight, value) in weights.iter().zip(&values) {
+                        let Some(value) = value[index * LANES..].first_chunk::<LANES>() else { continue };
+                        for (sum, x) in sums.iter_mut().zip(value) {
+                            *sum = simd::multiply_add::<FUSED>(*weight, *x, *sum);
+                        }
+                    }
+                    *block = sums;
+                }
+                for (d, output) in rest.iter_mut().enumerate() {
+                    for (weight, value) in weights.iter().zip(&values) {
+                        *output = simd::multiply_add::<FUSED>(*weight, value[done + d], *output);
+                    }
+                }
+            }
+        }
+        for index in whole..count {
+            let value = &values[index * dim..(index + 1) * dim];
+            for (row, output) in output.chunks_exact_mut(dim).enumerate() {
+                let weight = scores[row * count + index];
+                for (output, value) in output.iter_mut().zip(value) {
+                    *output = simd::multiply_add::<FUSED>(weight, *value, *output);
+                }
+            }
+        }
+    }
 }
 
 /// The task's query rows side by side, scaled: `[tokens · group, head_dim]`.

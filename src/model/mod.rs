@@ -1,14 +1,16 @@
 //! Tokens and KV cache to logits.
 //!
-//! [`network`] is the one network of the Llama family, over [`weights`] from GGUF or safetensors; [`attention`] its
-//! one attention routine, over [`kv`]; [`session`] encodes segments and runs questions over assembled contexts;
+//! [`network`] is the one network of the Llama family, over [`weights`] from GGUF or safetensors, which are each a
+//! [`matrix`]; [`attention`] its one attention routine, over [`kv`]; [`session`] encodes segments and runs questions over assembled contexts;
 //! [`tokenizer`], [`prompt`] and [`sampler`] stand between text and tokens; [`hub`] brings a model onto this machine.
 
 pub mod attention;
+mod blocks;
 pub mod config;
 mod gemm;
 pub mod hub;
 pub mod kv;
+pub mod matrix;
 pub mod network;
 pub mod prompt;
 pub mod rope;

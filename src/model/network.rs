@@ -1,41 +1,44 @@
 //! The network of the Llama family: token ids and positions in, hidden states out.
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
-use candle_nn::ops::rms_norm;
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::{
     ModelError,
-    attention::{ApeScaling, Mask, attend, merge_context},
+    attention::{ApeScaling, Group, Mask, attend_both, merge_context},
     config::ModelConfig,
     kv::{LayerKv, Recorder},
+    matrix::{Linear, Matrix, Scratch, forward_all},
     rope::{Rope, RopeScaling, Rotation},
     session::Cancelled,
     simd,
-    weights::{Embedding, Linear, Name, Weights},
+    weights::{Name, Weights},
 };
+
+/// Numbers that a thread takes at once of element-wise work.
+const ELEMENTS: usize = 16 << 10;
 
 /// Layers, embeddings and output of a model.
 #[derive(Debug)]
 pub struct Network {
     pub config: ModelConfig,
     pub rope: Rope,
-    embedding: Embedding,
+    embedding: Matrix,
     layers: Vec<Layer>,
-    norm: Tensor,
+    norm: Vec<f32>,
     output: Linear,
 }
 
 #[derive(Debug)]
 struct Layer {
-    attention_norm: Tensor,
+    attention_norm: Vec<f32>,
     query: Linear,
     key: Linear,
     value: Linear,
-    query_norm: Option<Tensor>,
-    key_norm: Option<Tensor>,
+    query_norm: Option<Vec<f32>>,
+    key_norm: Option<Vec<f32>>,
     attention_output: Linear,
-    feed_forward_norm: Tensor,
+    feed_forward_norm: Vec<f32>,
     gate: Linear,
     up: Linear,
     down: Linear,
@@ -51,6 +54,31 @@ pub struct KvState {
     pub scaling: ApeScaling,
 }
 
+/// The numbers of some tokens on their way through the layers, each `[tokens, …]`.
+#[derive(Default)]
+struct Pass {
+    tokens: usize,
+    hidden: Vec<f32>,
+    normed: Vec<f32>,
+    query: Vec<f32>,
+    key: Vec<f32>,
+    value: Vec<f32>,
+    gate: Vec<f32>,
+    up: Vec<f32>,
+    scratch: Scratch,
+}
+
+impl Pass {
+    /// Goes on with the last token alone.
+    fn keep_last(&mut self) {
+        for rows in [&mut self.hidden, &mut self.query] {
+            let width = rows.len() / self.tokens;
+            rows.drain(..rows.len() - width);
+        }
+        self.tokens = 1;
+    }
+}
+
 impl Network {
     /// Gives the weights their places.
     pub fn new(mut config: ModelConfig, weights: &Weights) -> Result<Self, ModelError> {
@@ -64,12 +92,12 @@ impl Network {
             .into_par_iter()
             .map(|index| Layer::new(&config, weights, index))
             .collect::<Result<_, _>>()?;
-        let norm = weights.required(Name::OUTPUT_NORM, 0)?;
+        let norm = weights.required_norm(Name::OUTPUT_NORM, 0, config.hidden)?;
         Ok(Self { config, rope, embedding, layers, norm, output })
     }
 
     /// Runs tokens that stand at `positions` through all layers, appending their keys and values to `state.other`,
-    /// and returns their hidden states `[tokens, hidden]`. `recorder` gets keys before RoPE and values.
+    /// and returns the last one's hidden state, `[hidden]`. `recorder` gets keys before RoPE and values.
     ///
     /// # Errors
     /// [`ModelError::Cancelled`] as soon as `cancelled` says so, asked before every layer; `state` is then useless.
@@ -78,74 +106,136 @@ impl Network {
         tokens: &[u32],
         positions: &[u32],
         state: &mut KvState,
-        mut recorder: Option<&mut Recorder>,
+        recorder: Option<&mut Recorder>,
         cancelled: Cancelled,
-    ) -> Result<Tensor, ModelError> {
+    ) -> Result<Vec<f32>, ModelError> {
         if let Some(unknown) = tokens.iter().find(|id| **id as usize >= self.config.vocabulary) {
             return Err(ModelError::BadFile(format!("token {unknown} is not in the vocabulary")));
         }
+        if tokens.is_empty() {
+            return Err(ModelError::Internal("no tokens to run"));
+        }
+        // On a thread of the pool: from any other, every one of the hundreds of small parallel steps would have to
+        // be queued and waited for.
+        rayon::scope(|_| self.run(tokens, positions, state, recorder, cancelled))
+    }
+
+    fn run(
+        &self,
+        tokens: &[u32],
+        positions: &[u32],
+        state: &mut KvState,
+        mut recorder: Option<&mut Recorder>,
+        cancelled: Cancelled,
+    ) -> Result<Vec<f32>, ModelError> {
         let rotation = self.rope.at(positions.iter().copied());
-        let mut hidden = self.embedding.forward(tokens)?;
+        let mut pass = Pass { tokens: tokens.len(), ..Pass::default() };
+        let width = self.config.hidden;
+        pass.hidden.resize(tokens.len() * width, 0.0);
+        for (row, token) in pass.hidden.chunks_exact_mut(width).zip(tokens) {
+            self.embedding.row(*token as usize, row)?;
+        }
         for (index, layer) in self.layers.iter().enumerate() {
             if cancelled() {
                 return Err(ModelError::Cancelled);
             }
-            hidden = self.attention(layer, index, &hidden, &rotation, state, recorder.as_deref_mut())?;
-            hidden = self.feed_forward(layer, &hidden)?;
+            self.project(layer, &mut pass)?;
+            if let Some(recorder) = &mut recorder {
+                recorder.push(&pass.key, &pass.value);
+            }
+            self.append(&mut pass, &rotation, &mut state.other[index]);
+            // Past the last layer's keys and values only the last token's state is ever used.
+            if index + 1 == self.layers.len() {
+                pass.keep_last();
+            }
+            self.attention(layer, index, &mut pass, state)?;
+            self.feed_forward(layer, &mut pass)?;
         }
-        Ok(hidden)
+        Ok(pass.hidden)
     }
 
-    /// The logits `[vocabulary]` that follow the last of `hidden`, `[tokens, hidden]`.
-    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
-        let last = hidden.narrow(0, hidden.dim(0)? - 1, 1)?.contiguous()?;
-        let normed = rms_norm(&last, &self.norm, self.config.norm_epsilon)?;
-        Ok(self.output.forward(&normed)?.squeeze(0)?)
+    /// The logits `[vocabulary]` that follow a token with this hidden state, `[hidden]`.
+    pub fn logits(&self, hidden: &[f32]) -> Result<Tensor, ModelError> {
+        let mut normed = vec![0.0; hidden.len()];
+        simd::rms_norm(&mut normed, hidden, &self.norm, self.config.norm_epsilon);
+        let mut logits = vec![0.0; self.output.matrix.rows()];
+        rayon::scope(|_| self.output.forward(&normed, &mut logits, &mut Scratch::default()))?;
+        let length = logits.len();
+        Ok(Tensor::from_vec(logits, length, &Device::Cpu)?)
+    }
+
+    /// Queries, keys and values, with the norm over each head that Qwen3 has.
+    fn project(&self, layer: &Layer, pass: &mut Pass) -> Result<(), ModelError> {
+        let epsilon = self.config.norm_epsilon;
+        self.norm(&layer.attention_norm, pass);
+        let Pass { tokens, normed, query, key, value, scratch, .. } = pass;
+        for (rows, linear) in
+            [(&mut *query, &layer.query), (&mut *key, &layer.key), (&mut *value, &layer.value)]
+        {
+            rows.resize(*tokens * linear.matrix.rows(), 0.0);
+        }
+        forward_all([(&layer.query, query), (&layer.key, key), (&layer.value, value)], normed, scratch)?;
+        for (rows, norm) in [(query, &layer.query_norm), (key, &layer.key_norm)] {
+            if let Some(norm) = norm {
+                let projected = rows.clone();
+                norm_rows(rows, &projected, norm, epsilon);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rotates queries and keys, and puts keys and values to those of the tokens before.
+    fn append(&self, pass: &mut Pass, rotation: &Rotation, other: &mut LayerKv) {
+        let heads = self.config.heads;
+        rotation.apply_rows(&mut pass.query, heads.heads);
+        rotation.apply_rows(&mut pass.key, heads.kv_heads);
+        other.append(&pass.key, &pass.value);
     }
 
     fn attention(
         &self,
         layer: &Layer,
         index: usize,
-        hidden: &Tensor,
-        rotation: &Rotation,
-        state: &mut KvState,
-        recorder: Option<&mut Recorder>,
-    ) -> Result<Tensor, ModelError> {
+        pass: &mut Pass,
+        state: &KvState,
+    ) -> Result<(), ModelError> {
         let heads = self.config.heads;
-        let epsilon = self.config.norm_epsilon;
-        let tokens = hidden.dim(0)?;
-        let normed = rms_norm(hidden, &layer.attention_norm, epsilon)?;
-        let mut query = head_rows(&layer.query, &normed, layer.query_norm.as_ref(), epsilon)?;
-        let mut key = head_rows(&layer.key, &normed, layer.key_norm.as_ref(), epsilon)?;
-        let value = head_rows(&layer.value, &normed, None, epsilon)?;
-        if let Some(recorder) = recorder {
-            recorder.push(&key, &value);
-        }
-        rotation.apply_rows(&mut query, heads.heads);
-        rotation.apply_rows(&mut key, heads.kv_heads);
-        let other = &mut state.other[index];
-        other.append(&key, &value);
-
         let scale = 1.0 / (heads.head_dim as f32).sqrt();
-        let mut attended = attend(&query, tokens, heads, other, scale, Mask::Causal);
-        if let Some(context) = state.context.get(index).filter(|context| context.tokens() > 0) {
-            let context_scale = scale / state.scaling.temperature;
-            let over_context = attend(&query, tokens, heads, context, context_scale, Mask::None);
+        let other = Group { kv: &state.other[index], scale, mask: Mask::Causal };
+        let context = state.context.get(index).filter(|context| context.tokens() > 0).map(|kv| {
+            let scale = scale / state.scaling.temperature;
+            Group { kv, scale, mask: Mask::None }
+        });
+        let (mut attended, over_context) = attend_both(&pass.query, pass.tokens, heads, other, context);
+        if let Some(over_context) = over_context {
             merge_context(&mut attended, &over_context, state.scaling);
         }
-        let rows =
-            Tensor::from_vec(attended.output, (tokens, heads.heads * heads.head_dim), hidden.device())?;
-        Ok((hidden + layer.attention_output.forward(&rows)?)?)
+        layer.attention_output.forward_add(&attended.output, &mut pass.hidden, &mut pass.scratch)
     }
 
-    fn feed_forward(&self, layer: &Layer, hidden: &Tensor) -> Result<Tensor, ModelError> {
-        let normed = rms_norm(hidden, &layer.feed_forward_norm, self.config.norm_epsilon)?;
-        let gate = layer.gate.forward(&normed)?;
-        let up = layer.up.forward(&normed)?;
-        let activated = gate.apply_op2_no_bwd(&up, &SiluMultiply)?;
-        Ok((hidden + layer.down.forward(&activated)?)?)
+    fn feed_forward(&self, layer: &Layer, pass: &mut Pass) -> Result<(), ModelError> {
+        self.norm(&layer.feed_forward_norm, pass);
+        let Pass { tokens, hidden, normed, gate, up, scratch, .. } = pass;
+        gate.resize(*tokens * layer.gate.matrix.rows(), 0.0);
+        up.resize(*tokens * layer.up.matrix.rows(), 0.0);
+        forward_all([(&layer.gate, gate), (&layer.up, up)], normed, scratch)?;
+        gate.par_chunks_mut(ELEMENTS)
+            .zip(up.par_chunks(ELEMENTS))
+            .for_each(|(gate, up)| simd::silu_multiply(gate, up));
+        layer.down.forward_add(gate, hidden, scratch)
     }
+
+    fn norm(&self, weights: &[f32], pass: &mut Pass) {
+        pass.normed.resize(pass.hidden.len(), 0.0);
+        norm_rows(&mut pass.normed, &pass.hidden, weights, self.config.norm_epsilon);
+    }
+}
+
+fn norm_rows(out: &mut [f32], rows: &[f32], weights: &[f32], epsilon: f32) {
+    let block = (ELEMENTS / weights.len()).max(1) * weights.len();
+    out.par_chunks_mut(block)
+        .zip(rows.par_chunks(block))
+        .for_each(|(out, rows)| simd::rms_norm(out, rows, weights, epsilon));
 }
 
 impl Layer {
@@ -155,63 +245,17 @@ impl Layer {
             (config.hidden, heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
         let gate_rows = weights.rows(Name::GATE, index)?;
         Ok(Self {
-            attention_norm: weights.required(Name::ATTENTION_NORM, index)?,
+            attention_norm: weights.required_norm(Name::ATTENTION_NORM, index, hidden)?,
             query: weights.linear(Name::QUERY, index, (query, hidden))?,
             key: weights.linear(Name::KEY, index, (kv, hidden))?,
             value: weights.linear(Name::VALUE, index, (kv, hidden))?,
-            query_norm: weights.vector(Name::QUERY_NORM, index)?,
-            key_norm: weights.vector(Name::KEY_NORM, index)?,
+            query_norm: weights.norm(Name::QUERY_NORM, index, heads.head_dim)?,
+            key_norm: weights.norm(Name::KEY_NORM, index, heads.head_dim)?,
             attention_output: weights.linear(Name::ATTENTION_OUTPUT, index, (hidden, query))?,
-            feed_forward_norm: weights.required(Name::FEED_FORWARD_NORM, index)?,
+            feed_forward_norm: weights.required_norm(Name::FEED_FORWARD_NORM, index, hidden)?,
             gate: weights.linear(Name::GATE, index, (gate_rows, hidden))?,
             up: weights.linear(Name::UP, index, (gate_rows, hidden))?,
             down: weights.linear(Name::DOWN, index, (hidden, gate_rows))?,
         })
     }
-}
-
-/// A projection's output, `[tokens, heads, head_dim]`, with the norm over each head that Qwen3 has.
-fn head_rows(
-    projection: &Linear,
-    rows: &Tensor,
-    norm: Option<&Tensor>,
-    epsilon: f32,
-) -> Result<Vec<f32>, ModelError> {
-    let mut projected = projection.forward(rows)?;
-    if let Some(norm) = norm {
-        projected = rms_norm(&projected.reshape(((), norm.dim(0)?))?, norm, epsilon)?;
-    }
-    Ok(projected.flatten_all()?.to_vec1()?)
-}
-
-/// `silu(gate) · up` in one pass over both, in parallel.
-struct SiluMultiply;
-
-impl CustomOp2 for SiluMultiply {
-    fn name(&self) -> &'static str {
-        "silu-multiply"
-    }
-
-    fn cpu_fwd(
-        &self,
-        gate: &CpuStorage,
-        gate_layout: &Layout,
-        up: &CpuStorage,
-        up_layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        const BLOCK: usize = 16 * 1024;
-        let gate = contiguous(gate, gate_layout)?;
-        let up = contiguous(up, up_layout)?;
-        let mut out = vec![0f32; gate.len()];
-        out.par_chunks_mut(BLOCK)
-            .zip(gate.par_chunks(BLOCK).zip(up.par_chunks(BLOCK)))
-            .for_each(|(out, (gate, up))| simd::silu_multiply(out, gate, up));
-        Ok((CpuStorage::F32(out), gate_layout.shape().clone()))
-    }
-}
-
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    let (start, end) =
-        layout.contiguous_offsets().ok_or_else(|| candle_core::Error::msg("rows are not contiguous"))?;
-    Ok(&storage.as_slice::<f32>()?[start..end])
 }

@@ -2,7 +2,10 @@
 //!
 //! Positions are data: a rotation is made for the positions it is asked for and never derived from a cache length.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+use super::simd;
 
 /// Which two numbers of a head are rotated together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,29 +102,56 @@ impl Rotation {
         self.cos.len() / self.half
     }
 
-    /// Rotates one head of one token, `[head_dim]`, in place.
-    pub fn apply(&self, token: usize, head: &mut [f32]) {
-        let angles = token * self.half..(token + 1) * self.half;
-        let angles = self.cos[angles.clone()].iter().zip(&self.sin[angles]);
-        match self.layout {
-            RopeLayout::Interleaved => {
-                for (pair, (c, s)) in head.as_chunks_mut::<2>().0.iter_mut().zip(angles) {
-                    *pair = [pair[0] * c - pair[1] * s, pair[0] * s + pair[1] * c];
-                }
-            }
-            RopeLayout::Halves => {
-                let (low, high) = head.split_at_mut(self.half);
-                for ((a, b), (c, s)) in low.iter_mut().zip(high).zip(angles) {
-                    (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
-                }
-            }
+    /// Rotates `[tokens, heads, head_dim]` in place, the first tokens of the rotation, in parallel where there are
+    /// many.
+    pub fn apply_rows(&self, rows: &mut [f32], heads: usize) {
+        const TOKENS: usize = 16;
+        let token = heads * 2 * self.half;
+        if rows.len() <= TOKENS * token {
+            return self.apply_from(0, rows, heads);
         }
+        rows.par_chunks_mut(TOKENS * token)
+            .enumerate()
+            .for_each(|(index, rows)| self.apply_from(index * TOKENS, rows, heads));
     }
 
-    /// Rotates `[tokens, heads, head_dim]` in place.
-    pub fn apply_rows(&self, rows: &mut [f32], heads: usize) {
-        for (index, head) in rows.chunks_exact_mut(2 * self.half).enumerate() {
-            self.apply(index / heads, head);
+    /// Rotates `[tokens, heads, head_dim]` in place, of which the first is the rotation's token `first`.
+    fn apply_from(&self, first: usize, rows: &mut [f32], heads: usize) {
+        simd::run(Apply { rotation: self, first, rows, heads });
+    }
+}
+
+struct Apply<'a> {
+    rotation: &'a Rotation,
+    first: usize,
+    rows: &'a mut [f32],
+    heads: usize,
+}
+
+impl simd::Kernel for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let half = self.rotation.half;
+        let angles = self.rotation.cos.chunks_exact(half).zip(self.rotation.sin.chunks_exact(half));
+        let tokens = self.rows.chunks_exact_mut(self.heads * 2 * half);
+        for (token, (cos, sin)) in tokens.zip(angles.skip(self.first)) {
+            for head in token.chunks_exact_mut(2 * half) {
+                match self.rotation.layout {
+                    RopeLayout::Interleaved => {
+                        for ((pair, c), s) in head.as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin) {
+                            *pair = [pair[0] * c - pair[1] * s, pair[0] * s + pair[1] * c];
+                        }
+                    }
+                    RopeLayout::Halves => {
+                        let (low, high) = head.split_at_mut(half);
+                        for (((a, b), c), s) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+                            (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
+                        }
+                    }
+                }
+            }
         }
     }
 }
@@ -150,8 +180,8 @@ mod tests {
         let rope = Rope::new(RopeLayout::Halves, 10_000.0, 8, &RopeScaling::Linear { factor: 2.0 });
         let product = |a: u32, b: u32| {
             let (mut q, mut k) = ([0.3, -1.0, 2.0, 0.7, 1.1, 0.2, -0.4, 0.9], [1.0f32; 8]);
-            rope.at([a]).apply(0, &mut q);
-            rope.at([b]).apply(0, &mut k);
+            rope.at([a]).apply_rows(&mut q, 1);
+            rope.at([b]).apply_rows(&mut k, 1);
             q.iter().zip(k).map(|(x, y)| x * y).sum::<f32>()
         };
         assert!((product(5, 3) - product(105, 103)).abs() < 1e-4);

@@ -97,8 +97,8 @@ pub struct Session<'a> {
     state: KvState,
     /// The next token's position.
     position: usize,
-    /// Hidden state of the last token, `[1, hidden]` or more rows.
-    hidden: Option<Tensor>,
+    /// Hidden state of the last token, `[hidden]`.
+    hidden: Option<Vec<f32>>,
 }
 
 impl<'a> Session<'a> {

@@ -4,73 +4,19 @@ use std::{
     collections::HashMap,
     fs::File,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use candle_core::{
-    DType, Device, Module, Tensor,
-    quantized::{GgmlDType, QMatMul, QTensor, gguf_file},
+    DType, Device, Tensor,
+    quantized::{QTensor, gguf_file},
     safetensors::MmapedSafetensors,
 };
 
-use super::ModelError;
-
-/// Dense copies of quantised weights are kept beside them while all of them together take no more than this, in
-/// bytes: running many tokens at once is bound by arithmetic, where f32 matrices are several times faster.
-const DENSE_COPY_BYTES: usize = 1 << 30;
-/// From this many rows on a dense copy is faster than the quantised product.
-const DENSE_ROWS: usize = 6;
-
-/// A linear layer, `[out, in]`, with an optional bias `[out]`.
-#[derive(Debug)]
-pub struct Linear {
-    weight: Weight,
-    bias: Option<Tensor>,
-}
-
-#[derive(Debug)]
-enum Weight {
-    /// `[in, out]`: the transposed view of f32 weights.
-    Dense(Tensor),
-    Quantized {
-        product: QMatMul,
-        dense: Option<Tensor>,
-    },
-}
-
-impl Linear {
-    /// `[rows, in]` to `[rows, out]`.
-    pub fn forward(&self, rows: &Tensor) -> Result<Tensor, ModelError> {
-        let product = match &self.weight {
-            Weight::Dense(weight) => rows.matmul(weight)?,
-            Weight::Quantized { dense: Some(weight), .. } if rows.dim(0)? >= DENSE_ROWS => {
-                rows.matmul(weight)?
-            }
-            Weight::Quantized { product, .. } => product.forward(rows)?,
-        };
-        Ok(match &self.bias {
-            Some(bias) => product.broadcast_add(bias)?,
-            None => product,
-        })
-    }
-}
-
-/// The table of token embeddings, `[vocabulary, hidden]`.
-#[derive(Debug)]
-pub enum Embedding {
-    Dense(Tensor),
-    Quantized(QMatMul),
-}
-
-impl Embedding {
-    /// Token ids to `[tokens, hidden]` in f32.
-    pub fn forward(&self, tokens: &[u32]) -> Result<Tensor, ModelError> {
-        let ids = Tensor::new(tokens, &Device::Cpu)?;
-        Ok(match self {
-            Self::Dense(table) => table.index_select(&ids, 0)?,
-            Self::Quantized(table) => table.embedding(&ids)?,
-        })
-    }
-}
+use super::{
+    ModelError,
+    matrix::{Linear, Matrix},
+};
 
 /// What a tensor is called in GGUF files and on the Hub. `{}` stands for the layer.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +54,7 @@ pub struct Weights {
 }
 
 enum Source {
-    Gguf { tensors: HashMap<String, QTensor>, dequantize: bool, keep_dense: bool },
+    Gguf { tensors: HashMap<String, Arc<QTensor>>, dequantize: bool },
     Safetensors(MmapedSafetensors),
 }
 
@@ -121,15 +67,9 @@ impl Weights {
     ) -> Result<Self, ModelError> {
         let mut tensors = HashMap::with_capacity(content.tensor_infos.len());
         for name in content.tensor_infos.keys() {
-            tensors.insert(name.clone(), content.tensor(file, name, &Device::Cpu)?);
+            tensors.insert(name.clone(), Arc::new(content.tensor(file, name, &Device::Cpu)?));
         }
-        let numbers: usize = tensors
-            .iter()
-            .filter(|(name, _)| name.starts_with("blk."))
-            .map(|(_, tensor)| tensor.shape().elem_count())
-            .sum();
-        let keep_dense = numbers * size_of::<f32>() <= DENSE_COPY_BYTES;
-        Ok(Self { source: Source::Gguf { tensors, dequantize, keep_dense } })
+        Ok(Self { source: Source::Gguf { tensors, dequantize } })
     }
 
     /// Opens the safetensors files of a directory, in f32, f16 or bf16.
@@ -150,15 +90,15 @@ impl Weights {
         }
     }
 
-    /// A tensor that is not a matrix product, in f32; `None` where the model has none of that name.
-    pub fn vector(&self, name: Name, layer: usize) -> Result<Option<Tensor>, ModelError> {
-        self.tensor(&self.full_name(name, layer, "weight"))
+    /// A norm's weights, `[length]` in f32; `None` where the model has none of that name.
+    pub fn norm(&self, name: Name, layer: usize, length: usize) -> Result<Option<Vec<f32>>, ModelError> {
+        self.vector(&self.full_name(name, layer, "weight"), length)
     }
 
-    /// Like [`Self::vector`], of a tensor that must be there.
-    pub fn required(&self, name: Name, layer: usize) -> Result<Tensor, ModelError> {
-        let full = self.full_name(name, layer, "weight");
-        self.tensor(&full)?.ok_or(ModelError::MissingTensor(full))
+    /// Like [`Self::norm`], of one that must be there.
+    pub fn required_norm(&self, name: Name, layer: usize, length: usize) -> Result<Vec<f32>, ModelError> {
+        let missing = || ModelError::MissingTensor(self.full_name(name, layer, "weight"));
+        self.norm(name, layer, length)?.ok_or_else(missing)
     }
 
     /// The number of rows, `out`, of a matrix whose size only the file knows.
@@ -180,41 +120,38 @@ impl Weights {
 
     /// A linear layer of shape `[out, in]`.
     pub fn linear(&self, name: Name, layer: usize, shape: (usize, usize)) -> Result<Linear, ModelError> {
-        let full = self.full_name(name, layer, "weight");
-        let weight = match &self.source {
-            Source::Gguf { tensors, dequantize: false, keep_dense } => {
-                let tensor = tensors.get(&full).ok_or_else(|| ModelError::MissingTensor(full.clone()))?;
-                check_shape(&full, tensor.shape().dims(), shape)?;
-                quantized(tensor, *keep_dense && name.gguf.starts_with("blk."))?
-            }
-            _ => {
-                let tensor = self.tensor(&full)?.ok_or_else(|| ModelError::MissingTensor(full.clone()))?;
-                check_shape(&full, tensor.dims(), shape)?;
-                Weight::Dense(tensor.t()?)
-            }
-        };
-        let bias = self.tensor(&self.full_name(name, layer, "bias"))?;
-        Ok(Linear { weight, bias })
+        let matrix = self.matrix(&self.full_name(name, layer, "weight"), shape)?;
+        let bias = self.vector(&self.full_name(name, layer, "bias"), shape.0)?;
+        Ok(Linear { matrix, bias })
     }
 
-    /// The embeddings and the output layer, which many models share.
-    pub fn embedding_and_output(&self, shape: (usize, usize)) -> Result<(Embedding, Linear), ModelError> {
-        let has_output = self.has(&self.full_name(Name::OUTPUT, 0, "weight"));
-        let output = self.linear(if has_output { Name::OUTPUT } else { Name::EMBEDDING }, 0, shape)?;
-        let full = self.full_name(Name::EMBEDDING, 0, "weight");
-        let embedding = match &self.source {
-            Source::Gguf { tensors, dequantize: false, .. } => {
-                let tensor = tensors.get(&full).ok_or_else(|| ModelError::MissingTensor(full.clone()))?;
-                check_shape(&full, tensor.shape().dims(), shape)?;
-                Embedding::Quantized(QMatMul::from_qtensor(copy(tensor)?)?)
-            }
-            _ => {
-                let table = self.required(Name::EMBEDDING, 0)?;
-                check_shape(&full, table.dims(), shape)?;
-                Embedding::Dense(table)
-            }
+    /// The embeddings and the output layer, `[vocabulary, hidden]` both, which many models share.
+    pub fn embedding_and_output(&self, shape: (usize, usize)) -> Result<(Matrix, Linear), ModelError> {
+        let embedding = self.matrix(&self.full_name(Name::EMBEDDING, 0, "weight"), shape)?;
+        let output = if self.has(&self.full_name(Name::OUTPUT, 0, "weight")) {
+            self.linear(Name::OUTPUT, 0, shape)?
+        } else {
+            Linear { matrix: embedding.clone(), bias: None }
         };
         Ok((embedding, output))
+    }
+
+    fn matrix(&self, full: &str, shape: (usize, usize)) -> Result<Matrix, ModelError> {
+        let missing = || ModelError::MissingTensor(full.to_owned());
+        if let Source::Gguf { tensors, dequantize: false } = &self.source {
+            let tensor = tensors.get(full).ok_or_else(missing)?;
+            check_shape(full, tensor.shape().dims(), &[shape.0, shape.1])?;
+            return Matrix::quantized(tensor.clone());
+        }
+        let tensor = self.tensor(full)?.ok_or_else(missing)?;
+        check_shape(full, tensor.dims(), &[shape.0, shape.1])?;
+        Matrix::dense(&tensor)
+    }
+
+    fn vector(&self, full: &str, length: usize) -> Result<Option<Vec<f32>>, ModelError> {
+        let Some(tensor) = self.tensor(full)? else { return Ok(None) };
+        check_shape(full, tensor.dims(), &[length])?;
+        Ok(Some(tensor.to_vec1()?))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -244,32 +181,11 @@ impl Weights {
     }
 }
 
-/// A quantised weight in a type that candle has vector kernels for, with its dense copy where that is wanted.
-///
-/// Q4_1, Q5_0 and Q5_1 have none (measured: 6 GFLOP/s against 37 for Q8_0 on two cores), so they become Q8_0. Its
-/// rounding, at most 1/254 of a block's largest weight, is well under the step of those types.
-fn quantized(tensor: &QTensor, keep_dense: bool) -> Result<Weight, ModelError> {
-    let slow = matches!(tensor.dtype(), GgmlDType::Q4_1 | GgmlDType::Q5_0 | GgmlDType::Q5_1);
-    if !slow && !keep_dense {
-        return Ok(Weight::Quantized { product: QMatMul::from_qtensor(copy(tensor)?)?, dense: None });
-    }
-    let dense = tensor.dequantize(&Device::Cpu)?;
-    let product = if slow { QTensor::quantize(&dense, GgmlDType::Q8_0)? } else { copy(tensor)? };
-    let dense = if keep_dense { Some(dense.t()?) } else { None };
-    Ok(Weight::Quantized { product: QMatMul::from_qtensor(product)?, dense })
-}
-
-fn copy(tensor: &QTensor) -> Result<QTensor, ModelError> {
-    let data = tensor.data()?.into_owned();
-    let storage = candle_core::quantized::QStorage::from_data(data.into(), &Device::Cpu, tensor.dtype())?;
-    Ok(QTensor::new(storage, tensor.shape().clone())?)
-}
-
-fn check_shape(name: &str, found: &[usize], (out, input): (usize, usize)) -> Result<(), ModelError> {
-    if found == [out, input] {
+fn check_shape(name: &str, found: &[usize], expected: &[usize]) -> Result<(), ModelError> {
+    if found == expected {
         return Ok(());
     }
-    Err(ModelError::BadFile(format!("{name} has shape {found:?}, expected [{out}, {input}]")))
+    Err(ModelError::BadFile(format!("{name} has shape {found:?}, expected {expected:?}")))
 }
 
 /// BLAKE3 over the bytes of the files that hold a model's weights.

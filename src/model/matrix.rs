@@ -1,0 +1,355 @@
+//! Weight matrices as the network multiplies with them.
+//!
+//! For a token or a few, weights are read once, straight from the file's blocks, in tasks that are stolen: nothing
+//! waits for a thread that has not started, so a busy machine slows an answer in proportion and no more. For many
+//! tokens, whose products are bound by arithmetic, a panel of weights at a time is unpacked to f32 and multiplied by
+//! the `gemm` crate. Both ways use the weights as the file has them and f32 activations.
+
+use std::{ops::Range, sync::Arc};
+
+use candle_core::{
+    Device, Module, Tensor,
+    quantized::{QMatMul, QTensor},
+};
+use rayon::prelude::*;
+
+use super::{ModelError, blocks::Format, gemm, simd};
+
+/// Up to so many rows are multiplied one by one; from there on unpacking a panel pays (measured: 6 on AVX-512).
+const FEW_ROWS: usize = 5;
+/// Most numbers of a panel: 8 MiB, which stays in a third-level cache and covers the matrices of small models whole.
+const PANEL_NUMBERS: usize = 2 << 20;
+/// Weights of a task; some 5 µs of work.
+const TASK_NUMBERS: usize = 64 << 10;
+
+/// A matrix of weights, `[rows, columns]`, that is `[out, in]`. Clones share the weights.
+#[derive(Debug, Clone)]
+pub struct Matrix {
+    rows: usize,
+    columns: usize,
+    weights: Weights,
+}
+
+#[derive(Debug, Clone)]
+enum Weights {
+    Dense(Arc<Vec<f32>>),
+    Blocks(Format, Arc<QTensor>),
+    /// A type that only candle reads.
+    Foreign(QMatMul),
+}
+
+/// f32 numbers that products unpack weights into, kept from one to the next.
+#[derive(Debug, Default)]
+pub struct Scratch(Vec<f32>);
+
+impl Matrix {
+    /// A matrix of f32 weights.
+    pub fn dense(tensor: &Tensor) -> Result<Self, ModelError> {
+        let (rows, columns) = tensor.dims2()?;
+        let weights = Weights::Dense(Arc::new(tensor.flatten_all()?.to_vec1()?));
+        Ok(Self { rows, columns, weights })
+    }
+
+    /// A matrix of a GGUF file, in the type that the file has.
+    pub fn quantized(tensor: Arc<QTensor>) -> Result<Self, ModelError> {
+        let (rows, columns) = tensor.shape().dims2()?;
+        let format = Format::of(tensor.dtype()).filter(|format| format.row_bytes(columns).is_some());
+        let weights = match format {
+            Some(format) => Weights::Blocks(format, tensor),
+            None if tensor.dtype().block_size() == 1 => {
+                return Self::dense(&tensor.dequantize(&Device::Cpu)?);
+            }
+            None => Weights::Foreign(QMatMul::from_arc(tensor)?),
+        };
+        Ok(Self { rows, columns, weights })
+    }
+
+    /// Numbers of one output.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Writes one row of weights, `[columns]`, to `out`: the embedding of a token.
+    pub fn row(&self, row: usize, out: &mut [f32]) -> Result<(), ModelError> {
+        match &self.weights {
+            Weights::Dense(weights) => out.copy_from_slice(&weights[row * self.columns..][..self.columns]),
+            Weights::Blocks(format, tensor) => {
+                let bytes = self.row_bytes(*format);
+                format.unpack(&tensor.data()?[row * bytes..][..bytes], out);
+            }
+            Weights::Foreign(product) => {
+                let ids = Tensor::new(&[row as u32], &Device::Cpu)?;
+                out.copy_from_slice(&product.embedding(&ids)?.flatten_all()?.to_vec1()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of a row in `format`; a matrix has whole blocks, or it would not be [`Weights::Blocks`].
+    fn row_bytes(&self, format: Format) -> usize {
+        format.row_bytes(self.columns).unwrap_or_default()
+    }
+
+    /// Products of some rows with one token's activations, on this thread.
+    fn multiply_rows<const ADD: bool>(
+        &self,
+        rows: Range<usize>,
+        activations: &[f32],
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        match &self.weights {
+            Weights::Dense(weights) => {
+                let weights = &weights[rows.start * self.columns..rows.end * self.columns];
+                simd::multiply_dense::<ADD>(weights, activations, out);
+            }
+            Weights::Blocks(format, tensor) => {
+                let bytes = self.row_bytes(*format);
+                let weights = &tensor.data()?[rows.start * bytes..rows.end * bytes];
+                format.multiply::<ADD>(weights, activations, out);
+            }
+            Weights::Foreign(_) => return Err(ModelError::Internal("a foreign matrix has no rows")),
+        }
+        Ok(())
+    }
+
+    /// Products with many tokens' activations.
+    fn multiply_many(
+        &self,
+        activations: &[f32],
+        tokens: usize,
+        out: &mut [f32],
+        add: bool,
+        scratch: &mut Scratch,
+    ) -> Result<(), ModelError> {
+        let mut multiply = |panel: &[f32], rows: Range<usize>| {
+            let shape = (tokens, self.columns, rows.len());
+            gemm::matmul_columns(out, (rows.start, self.rows), activations, panel, shape, add);
+        };
+        match &self.weights {
+            Weights::Dense(weights) => multiply(weights, 0..self.rows),
+            Weights::Blocks(format, tensor) => {
+                let bytes = tensor.data()?;
+                let panel_rows = (PANEL_NUMBERS / self.columns).max(1);
+                for start in (0..self.rows).step_by(panel_rows) {
+                    let rows = start..(start + panel_rows).min(self.rows);
+                    let panel = scratch.take(rows.len() * self.columns);
+                    self.unpack(*format, &bytes[start * self.row_bytes(*format)..], panel);
+                    multiply(panel, rows);
+                }
+            }
+            Weights::Foreign(product) => {
+                let rows = Tensor::from_slice(activations, (tokens, self.columns), &Device::Cpu)?;
+                let products: Vec<f32> = product.forward(&rows)?.flatten_all()?.to_vec1()?;
+                if add {
+                    out.iter_mut().zip(products).for_each(|(out, x)| *out += x);
+                } else {
+                    out.copy_from_slice(&products);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Unpacks whole rows to f32, in parallel.
+    fn unpack(&self, format: Format, bytes: &[u8], out: &mut [f32]) {
+        let rows = (TASK_NUMBERS / self.columns).max(1);
+        out.par_chunks_mut(rows * self.columns)
+            .zip(bytes.par_chunks(rows * self.row_bytes(format)))
+            .for_each(|(out, bytes)| format.unpack(bytes, out));
+    }
+}
+
+impl Scratch {
+    fn take(&mut self, numbers: usize) -> &mut [f32] {
+        if self.0.len() < numbers {
+            self.0.resize(numbers, 0.0);
+        }
+        &mut self.0[..numbers]
+    }
+}
+
+/// A linear layer, `[out, in]`, with an optional bias `[out]`.
+#[derive(Debug)]
+pub struct Linear {
+    pub matrix: Matrix,
+    pub bias: Option<Vec<f32>>,
+}
+
+/// One of several products with the same activations: the layer and its output, `[tokens, out]`.
+pub type Product<'a> = (&'a Linear, &'a mut [f32]);
+
+impl Linear {
+    /// Multiplies `activations`, `[tokens, in]`, and puts the products into `out`, `[tokens, out]`.
+    pub fn forward(
+        &self,
+        activations: &[f32],
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<(), ModelError> {
+        multiply::<false>(&mut [(self, out)], activations, scratch)
+    }
+
+    /// As [`Self::forward`], adding the products to what `out` holds.
+    pub fn forward_add(
+        &self,
+        activations: &[f32],
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<(), ModelError> {
+        multiply::<true>(&mut [(self, out)], activations, scratch)
+    }
+}
+
+/// Several products with the same `activations`, `[tokens, in]`, as one piece of parallel work.
+pub fn forward_all<const COUNT: usize>(
+    mut products: [Product; COUNT],
+    activations: &[f32],
+    scratch: &mut Scratch,
+) -> Result<(), ModelError> {
+    multiply::<false>(&mut products, activations, scratch)
+}
+
+fn multiply<const ADD: bool>(
+    products: &mut [Product],
+    activations: &[f32],
+    scratch: &mut Scratch,
+) -> Result<(), ModelError> {
+    let mut few = Vec::new();
+    for (linear, out) in &mut *products {
+        let matrix = &linear.matrix;
+        let tokens = activations.len() / matrix.columns;
+        assert_eq!(out.len(), tokens * matrix.rows, "an output of another shape");
+        if tokens > FEW_ROWS || matches!(matrix.weights, Weights::Foreign(_)) {
+            matrix.multiply_many(activations, tokens, out, ADD, scratch)?;
+        } else {
+            few.extend(tasks(matrix, activations, out));
+        }
+    }
+    few.into_par_iter()
+        .try_for_each(|task| task.matrix.multiply_rows::<ADD>(task.rows, task.activations, task.out))?;
+    for (linear, out) in products {
+        if let Some(bias) = &linear.bias {
+            for row in out.chunks_exact_mut(bias.len()) {
+                row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Some rows of a matrix times one token's activations.
+struct Task<'a> {
+    matrix: &'a Matrix,
+    rows: Range<usize>,
+    activations: &'a [f32],
+    out: &'a mut [f32],
+}
+
+fn tasks<'a>(
+    matrix: &'a Matrix,
+    activations: &'a [f32],
+    out: &'a mut [f32],
+) -> impl Iterator<Item = Task<'a>> {
+    let rows = (TASK_NUMBERS / matrix.columns).max(1);
+    let tokens = out.chunks_exact_mut(matrix.rows).zip(activations.chunks_exact(matrix.columns));
+    tokens.flat_map(move |(out, activations)| {
+        out.chunks_mut(rows).enumerate().map(move |(index, out)| {
+            let rows = index * rows..index * rows + out.len();
+            Task { matrix, rows, activations, out }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::quantized::GgmlDType;
+
+    use super::*;
+
+    fn number(i: usize) -> f32 {
+        ((i * 2_654_435_761) % 2003) as f32 / 1000.0 - 1.0
+    }
+
+    /// A layer of odd sizes in `dtype`, and its weights as the file has them.
+    fn layer(dtype: Option<GgmlDType>, rows: usize, columns: usize) -> (Linear, Vec<f32>) {
+        let numbers: Vec<f32> = (0..rows * columns).map(number).collect();
+        let dense = Tensor::from_vec(numbers, (rows, columns), &Device::Cpu).unwrap();
+        let matrix = match dtype {
+            None => Matrix::dense(&dense).unwrap(),
+            Some(dtype) => Matrix::quantized(Arc::new(QTensor::quantize(&dense, dtype).unwrap())).unwrap(),
+        };
+        let mut weights = vec![0.0; rows * columns];
+        for (row, out) in weights.chunks_exact_mut(columns).enumerate() {
+            matrix.row(row, out).unwrap();
+        }
+        let bias = (0..rows).map(|i| number(i + 5)).collect();
+        (Linear { matrix, bias: Some(bias) }, weights)
+    }
+
+    /// Few and many tokens, plain and added, against f64. f32 sums of products below 1: each of at most 4096 terms is
+    /// rounded a few dozen times in its lane, 6e-8 of the running sum each; 1e-4 leaves a factor of ten.
+    #[test]
+    fn products_agree_with_f64() {
+        let types = [None, Some(GgmlDType::Q4_1), Some(GgmlDType::Q8_0), Some(GgmlDType::Q4K)];
+        for (dtype, columns) in types.into_iter().zip([77, 96, 4096, 512]) {
+            let rows = 101;
+            let (layer, weights) = layer(dtype, rows, columns);
+            for tokens in [1, 2, FEW_ROWS, FEW_ROWS + 1, 33] {
+                let activations: Vec<f32> = (0..tokens * columns).map(|i| number(i + 31)).collect();
+                let (mut plain, mut added) = (vec![9.0; tokens * rows], vec![0.25; tokens * rows]);
+                let mut scratch = Scratch::default();
+                layer.forward(&activations, &mut plain, &mut scratch).unwrap();
+                layer.forward_add(&activations, &mut added, &mut scratch).unwrap();
+                for (index, (plain, added)) in plain.iter().zip(&added).enumerate() {
+                    let (token, row) = (index / rows, index % rows);
+                    let terms = weights[row * columns..][..columns]
+                        .iter()
+                        .zip(&activations[token * columns..][..columns])
+                        .map(|(a, b)| f64::from(*a) * f64::from(*b));
+                    let expected = terms.sum::<f64>() + f64::from(layer.bias.as_ref().unwrap()[row]);
+                    assert!((f64::from(*plain) - expected).abs() <= 1e-4, "{dtype:?}, {tokens} tokens");
+                    assert!((f64::from(*added) - 0.25 - expected).abs() <= 1e-4, "{dtype:?}");
+                }
+            }
+        }
+    }
+
+    /// A matrix of several panels, and a type that only candle reads (8-bit activations there, so a wide tolerance).
+    #[test]
+    fn large_and_foreign_matrices() {
+        let columns = 1024;
+        let rows = PANEL_NUMBERS / columns + 3;
+        let (large, weights) = layer(Some(GgmlDType::Q4_0), rows, columns);
+        let (foreign, foreign_weights) = layer(Some(GgmlDType::Q3K), 9, columns);
+        for (layer, weights, rows, tolerance) in
+            [(large, weights, rows, 1e-4), (foreign, foreign_weights, 9, 0.5)]
+        {
+            let tokens = FEW_ROWS + 2;
+            let activations: Vec<f32> = (0..tokens * columns).map(|i| number(i + 3)).collect();
+            let mut out = vec![0.0; tokens * rows];
+            layer.forward(&activations, &mut out, &mut Scratch::default()).unwrap();
+            for row in [0, 1, rows - 2, rows - 1] {
+                let token = tokens - 1;
+                let terms = weights[row * columns..][..columns].iter().zip(&activations[token * columns..]);
+                let expected = terms.map(|(a, b)| f64::from(a * b)).sum::<f64>()
+                    + f64::from(layer.bias.as_ref().unwrap()[row]);
+                assert!((f64::from(out[token * rows + row]) - expected).abs() <= tolerance, "{rows}: {row}");
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_one_input_together_equal_them_alone() {
+        let ((a, _), (b, _)) = (layer(Some(GgmlDType::Q4_1), 65, 64), layer(Some(GgmlDType::Q8_0), 33, 64));
+        for tokens in [1, 3, 8] {
+            let activations: Vec<f32> = (0..tokens * 64).map(number).collect();
+            let mut scratch = Scratch::default();
+            let (mut x, mut y) = (vec![0.0; tokens * 65], vec![0.0; tokens * 33]);
+            forward_all([(&a, &mut x), (&b, &mut y)], &activations, &mut scratch).unwrap();
+            let (mut alone_x, mut alone_y) = (vec![0.0; tokens * 65], vec![0.0; tokens * 33]);
+            a.forward(&activations, &mut alone_x, &mut scratch).unwrap();
+            b.forward(&activations, &mut alone_y, &mut scratch).unwrap();
+            assert_eq!((x, y), (alone_x, alone_y));
+        }
+    }
+}
