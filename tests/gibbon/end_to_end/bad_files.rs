@@ -17,7 +17,7 @@ fn an_empty_folder_and_one_without_text_hold_nothing() {
     let home = Home::new();
     let run = home.run(&["index", "documents"]);
     assert_eq!(run.code, Some(3), "{run:?}");
-    assert!(run.stderr.contains("no documents") && run.stderr.contains("documents"), "{run:?}");
+    assert!(run.stderr.contains("no documents in documents"), "{run:?}");
     home.run(&["ask", "boiler"]).assert_fails(3, &["nothing is indexed", "gibbon index"]);
 
     home.write("image.bin", b"\x89PNG\0\0\0");
@@ -48,7 +48,7 @@ fn files_that_are_no_text_are_listed_and_the_rest_is_indexed() {
     let home = Home::new();
     home.write("boiler.md", super::BOILER);
     File::create(home.documents().join("large.txt")).unwrap().set_len(200 << 20).unwrap();
-    home.write("broken.md", b"\xff\xfe\xfd\xfc".repeat(50));
+    home.write("broken.md", b"\xfc\xfd\xfe (".repeat(50));
     home.write("latin.txt", b"The caf\xe9 beside the well opens at nine every morning but Monday.");
     home.write("program", b"\x7fELF\0\0\0\0");
     let report = home.json(&["index", "documents"]);

@@ -40,7 +40,7 @@ fn hostile_home() -> Home {
     home.write(&format!("{}.bin", ATTACK.replace('/', "|")), b"lantern\0\0\0");
     fs::write(home.documents().join(OsStr::from_bytes(b"caf\xe9\x1b[1m.txt")), "The lantern is made of brass.").unwrap();
     std::os::unix::fs::symlink("/nowhere", home.documents().join("link\u{1b}[5m\u{202e}")).unwrap();
-    home.write(&format!("{}/.gibbonignore", "sub\u{1b}[7m"), format!("[{ATTACK}\n"));
+    home.write(&format!("{}/.gibbonignore", "sub\u{1b}[7m"), format!("[z-a]{ATTACK}\n"));
     home
 }
 
