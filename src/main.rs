@@ -36,7 +36,7 @@ const LOG_FILES: usize = 7;
 fn main() -> ExitCode {
     let environment = Environment::of_process();
     install_panic_report(&environment);
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| end_with(&error));
     let overrides = cli.overrides();
     let config = Config::resolve(&overrides, &environment);
     let mut console = console(&cli, &config, &overrides, &environment);
@@ -45,6 +45,18 @@ fn main() -> ExitCode {
         error.exit()
     });
     ExitCode::from(exit.code())
+}
+
+/// Says what is wrong with the command line, or prints the help that was asked for. An argument may be the name of
+/// somebody else's file, so what is quoted of it is made harmless.
+fn end_with(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    let harmless = visible(&text);
+    if harmless == text {
+        error.exit();
+    }
+    eprint!("{harmless}");
+    std::process::exit(error.exit_code());
 }
 
 /// Reports of panics. Installed before any terminal is taken over, so that the screen's own hook, which gives the

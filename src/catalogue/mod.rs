@@ -91,6 +91,27 @@ impl CatalogueError {
         Self::Io { path: path.to_owned(), source }
     }
 
+    /// What to do next, a sentence, where the message does not say it already.
+    pub fn hint(&self) -> Option<&'static str> {
+        let code = match self {
+            Self::Database(error) => error.sqlite_error_code(),
+            Self::Full => return Some("Make room on the disk, then run the same command again."),
+            Self::Io { .. } => {
+                return Some("Check that the disk has room and the data directory is a writable directory.");
+            }
+            _ => return None,
+        };
+        match code {
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+                Some("Check that the disk has room and the data directory is writable.")
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Some("Another Gibbon is writing to it; try again when it is done.")
+            }
+            _ => None,
+        }
+    }
+
     fn damaged(reason: &rusqlite::Error) -> Self {
         Self::Damaged { path: CATALOGUE_FILE.into(), reason: reason.to_string() }
     }

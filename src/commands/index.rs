@@ -50,9 +50,24 @@ fn show(session: &mut Session, options: &IndexOptions, console: &mut Console) ->
         json::print(console, "index", body)?;
     } else {
         show_issues(console, &report.issues);
-        console.output(&summary(&report, session.status.as_ref()))?;
+        match exit(&report, options) {
+            Exit::NothingFound => console.note(&no_documents(options, console)),
+            _ => console.output(&summary(&report, session.status.as_ref()))?,
+        }
     }
     Ok(exit(&report, options))
+}
+
+/// There was no file to index, and what to do about it.
+fn no_documents(options: &IndexOptions, console: &Console) -> String {
+    let places: Vec<String> = options.add.iter().map(|path| console.path(path)).collect();
+    if places.is_empty() {
+        return "There are no documents yet; `gibbon index FOLDER` adds a folder.".to_owned();
+    }
+    format!(
+        "There are no documents in {}; Gibbon reads text, Markdown, HTML and source code that is not hidden or ignored.",
+        places.join(", ")
+    )
 }
 
 /// Runs the request, with progress and, before encoding, its estimated size.

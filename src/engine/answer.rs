@@ -99,6 +99,7 @@ impl Asking<'_> {
                 (Session::empty(&model.network), vec![CacheOrigin::Unused; retrieval.hits.len()])
             }
             Strategy::Concat | Strategy::Parallel | Strategy::Ape => {
+                check_fits(&model, self.strategy, retrieval, query.len())?;
                 let context = self.gather(loaded, retrieval, &mut timings)?;
                 let assembling = Instant::now();
                 let (placement, scaling) = placement(self.strategy, settings);
@@ -303,6 +304,34 @@ pub(super) fn encode_chunk(
     let segment = Arc::new(loaded.encoder(cancelled, note)?.encode(&tokens, cancelled)?);
     loaded.keep(SegmentId::Chunk(id), segment.clone());
     Ok(segment)
+}
+
+/// Whether the prefix, the chunks and a question of so many tokens fit the model's context, found out before a chunk
+/// is loaded or encoded. The sizes noted when the chunks were cut tell; only where they say no are the tokens counted.
+///
+/// # Errors
+/// [`ModelError::ContextTooLong`].
+pub(super) fn check_fits(
+    model: &crate::model::Model,
+    strategy: Strategy,
+    retrieval: &Retrieval,
+    query: usize,
+) -> Result<(), ModelError> {
+    let check = |chunks: &[usize]| {
+        let extent = match strategy {
+            Strategy::Full | Strategy::Concat => chunks.iter().sum(),
+            Strategy::Parallel | Strategy::Ape => chunks.iter().copied().max().unwrap_or(0),
+        };
+        model.network.check_length(model.prompt.prefix().len() + extent + query)
+    };
+    let chunks = retrieval.hits.iter().map(|hit| &hit.chunk.chunk);
+    let noted: Vec<usize> = chunks.clone().map(|chunk| chunk.tokens).collect();
+    if check(&noted).is_ok() {
+        return Ok(());
+    }
+    let counted: Result<Vec<usize>, ModelError> =
+        chunks.map(|chunk| Ok(model.prompt.chunk(&chunk.text, &model.tokenizer)?.len())).collect();
+    check(&counted?)
 }
 
 /// What `full` reads: prefix, chunks in the order of their ranks, question.

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Instant};
 
 use super::{
-    answer::{Asking, Retrieval, encode_chunk, retrieve},
+    answer::{Asking, Retrieval, check_fits, encode_chunk, retrieve},
     protocol::*,
     resources::Resources,
     timing::{Spread, Timings},
@@ -87,8 +87,18 @@ fn encode_missing(
     cancelled: Cancelled,
     emit: &dyn Fn(Event),
 ) -> Result<(), Failure> {
-    let mut note = |message: String| emit(Event::Warning { id: Some(request.id), message });
+    let mut note = |message: String| {
+        emit(Event::Warning { id: Some(request.id), message: visible(&message).into_owned() })
+    };
     let loaded = resources.loaded()?;
+    let model = loaded.model.clone();
+    let query = model.prompt.query(&request.question, &model.tokenizer)?.len();
+    let uses_caches = |strategy: &Strategy| {
+        *strategy != Strategy::Full && check_fits(&model, *strategy, retrieval, query).is_ok()
+    };
+    if !request.strategies.iter().any(uses_caches) {
+        return Ok(());
+    }
     let mut encoded = 0;
     for hit in &retrieval.hits {
         let chunk = &hit.chunk.chunk;

