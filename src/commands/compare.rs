@@ -31,7 +31,10 @@ pub fn run(
     watch: WatchInterrupts,
 ) -> Result<Exit, Error> {
     let question = question(&options.words, console)?;
-    let mut session = Session::start(config, watch)?;
+    // Every run reads its chunks from their files, as the first question of a chat does.
+    let mut from_files = config.clone();
+    from_files.store.memory_bytes = 0;
+    let mut session = Session::start(&from_files, watch)?;
     compare(&mut session, console, &question, options)
 }
 

@@ -152,16 +152,24 @@ impl Asking<'_> {
             (self.emit)(Event::Warning { id: Some(self.id), message: visible(&message).into() })
         };
         let loading = Instant::now();
-        let ids: Vec<SegmentId> =
-            retrieval.hits.iter().map(|hit| SegmentId::Chunk(hit.chunk.chunk.id)).collect();
+        let chunks = retrieval.hits.iter().map(|hit| SegmentId::Chunk(hit.chunk.chunk.id));
+        let prefix = (!loaded.has_prefix()).then_some(SegmentId::Prefix);
+        let ids: Vec<SegmentId> = chunks.chain(prefix).collect();
         let found = loaded.store.load_many(&ids, self.cancelled);
         timings.load = LoadTiming { bytes: found.bytes, files: found.files, ..LoadTiming::default() };
-        let mut segments = Vec::with_capacity(ids.len());
-        let mut origins = Vec::with_capacity(ids.len());
-        for result in found.segments {
-            let (segment, origin) = tally(result, &mut timings.load, &mut note)?;
-            segments.push(segment);
-            origins.push(origin);
+        let (mut segments, mut origins) = (Vec::new(), Vec::new());
+        for (id, result) in ids.into_iter().zip(found.segments) {
+            match (id, result) {
+                (SegmentId::Prefix, Ok((prefix, _))) => loaded.set_prefix(prefix),
+                // It is encoded below.
+                (SegmentId::Prefix, Err(LoadError::Missing | LoadError::Cancelled)) => {}
+                (SegmentId::Prefix, Err(error)) => note(error.to_string()),
+                (SegmentId::Chunk(_), result) => {
+                    let (segment, origin) = tally(result, &mut timings.load, &mut note)?;
+                    segments.push(segment);
+                    origins.push(origin);
+                }
+            }
         }
         timings.load.seconds = loading.elapsed().as_secs_f64();
 

@@ -27,6 +27,7 @@ pub(super) struct EncodeJob {
     report: IndexReport,
     pending: VecDeque<ChunkSummary>,
     total_tokens: u64,
+    done_tokens: u64,
     cancelled: Arc<AtomicBool>,
     started: Instant,
 }
@@ -51,6 +52,7 @@ impl EncodeJob {
             report,
             pending: chunks.into_iter().filter(missing).collect(),
             total_tokens: 0,
+            done_tokens: 0,
             cancelled,
             started: Instant::now(),
         };
@@ -59,6 +61,11 @@ impl EncodeJob {
             job.leave();
         }
         Ok(job)
+    }
+
+    /// True while a chunk is left to be encoded.
+    pub fn has_work(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     pub fn id(&self) -> RequestId {
@@ -81,9 +88,15 @@ impl EncodeJob {
         let Some(next) = self.pending.pop_front() else {
             return self.end(resources).map(Some);
         };
-        if !resources.loaded()?.store.has_room(next.tokens)? {
+        let loaded = resources.loaded()?;
+        if loaded.cannot_write() || !loaded.store.has_room(next.tokens)? {
             self.pending.push_front(next);
             self.leave();
+            return Ok(None);
+        }
+        // A question may have needed it meanwhile.
+        if loaded.store.contains(SegmentId::Chunk(next.id)) {
+            self.done_tokens += next.tokens as u64;
             return Ok(None);
         }
         // A chunk that is gone by now needs no cache.
@@ -103,20 +116,21 @@ impl EncodeJob {
             Ok(segment) => {
                 self.report.chunks_encoded += 1;
                 self.report.tokens_encoded += segment.shape.tokens;
+                self.done_tokens += next.tokens as u64;
+                self.tell(events);
             }
             // The next step sees the flag.
             Err(failure) if failure.kind == FailureKind::Cancelled => self.pending.push_front(next),
             Err(failure) => return Err(failure),
         }
-        let left: u64 = self.pending.iter().map(|chunk| chunk.tokens as u64).sum();
-        let progress = Progress {
-            phase: IndexPhase::Encode,
-            done: self.total_tokens - left,
-            total: self.total_tokens,
-            unit: Unit::Tokens,
-        };
-        let _ = events.send(Event::Progress { id: self.id, progress });
         Ok(None)
+    }
+
+    /// Says how far the encoding has come.
+    pub fn tell(&self, events: &Events) {
+        let (phase, unit) = (IndexPhase::Encode, Unit::Tokens);
+        let progress = Progress { phase, done: self.done_tokens, total: self.total_tokens, unit };
+        let _ = events.send(Event::Progress { id: self.id, progress });
     }
 
     /// Leaves what is pending to be encoded when it is first retrieved.

@@ -64,6 +64,11 @@ impl SegmentWriter {
         }
     }
 
+    /// True when a segment could not be written since the last flush.
+    pub fn is_failing(&self) -> bool {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Waits until everything before this call has been written, or says why the first of it was not.
     pub fn flush(&self) -> Result<(), String> {
         let (done, wait) = channel();

@@ -160,6 +160,16 @@ impl Loaded {
         Ok(prefix)
     }
 
+    /// Whether the prefix is in memory already.
+    pub fn has_prefix(&self) -> bool {
+        self.prefix.is_some()
+    }
+
+    /// Takes the prefix that was loaded together with chunks.
+    pub fn set_prefix(&mut self, prefix: Arc<KvSegment>) {
+        self.prefix = Some(prefix);
+    }
+
     /// An encoder of chunks after the prefix.
     pub fn encoder(
         &mut self,
@@ -174,6 +184,11 @@ impl Loaded {
     /// later, not this answer; a warning says so.
     pub fn keep(&self, id: SegmentId, segment: Arc<KvSegment>) {
         self.writer.keep(id, segment);
+    }
+
+    /// True when the cache could not be written since the last [`Self::written`].
+    pub fn cannot_write(&self) -> bool {
+        self.writer.is_failing()
     }
 
     /// Waits until everything that was to be kept has been written.

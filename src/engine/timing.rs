@@ -22,7 +22,7 @@ pub struct Timings {
     pub total_seconds: f64,
 }
 
-/// Reading cached segments. `hits` are split by the tier they came from.
+/// Reading cached segments: the chunks', and the prefix's at the first question. Hits and misses count chunks.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadTiming {
     pub seconds: f64,

@@ -298,6 +298,9 @@ impl Worker {
         match job {
             Ok(job) => {
                 self.announce();
+                if job.has_work() {
+                    job.tell(&self.events);
+                }
                 self.encoding = Some(job);
             }
             Err(failure) => self.finish(request.id, Err(failure)),
