@@ -72,15 +72,15 @@ impl From<HubError> for Failure {
 
 impl From<IndexError> for Failure {
     fn from(error: IndexError) -> Self {
-        let (kind, hint) = match &error {
+        let (kind, hint) = match error {
             IndexError::NothingIndexed => return nothing_indexed(),
+            IndexError::Catalogue(error) => return error.into(),
             IndexError::Busy { .. } => (FailureKind::Busy, None),
             IndexError::Damaged { .. } | IndexError::Full { .. } => (FailureKind::Storage, None),
             IndexError::Write { .. } | IndexError::Io { .. } => (
                 FailureKind::Storage,
                 Some("Check that the disk has room and the data directory is writable."),
             ),
-            IndexError::Catalogue(error) => (FailureKind::Storage, error.hint()),
         };
         Self::new(kind, error.to_string(), hint)
     }
@@ -88,7 +88,11 @@ impl From<IndexError> for Failure {
 
 impl From<CatalogueError> for Failure {
     fn from(error: CatalogueError) -> Self {
-        Self::new(FailureKind::Storage, error.to_string(), error.hint())
+        let kind = match &error {
+            CatalogueError::UnknownRoot { .. } | CatalogueError::NotAFile { .. } => FailureKind::BadRequest,
+            _ => FailureKind::Storage,
+        };
+        Self::new(kind, error.to_string(), error.hint())
     }
 }
 

@@ -17,7 +17,12 @@ use super::{
 use crate::{
     catalogue::{FailedFile, FileRecord, FileUpdate, Root},
     config::Config,
-    corpus::{FileEntry, ReadIssue, read::read, split::split, walk::walk},
+    corpus::{
+        FileEntry, ReadIssue,
+        read::read,
+        split::split,
+        walk::{WalkError, walk},
+    },
     index::{Delta, Writer},
     model::tokenizer::Tokenizer,
     store::maintain,
@@ -73,6 +78,9 @@ fn roots_to_visit(writer: &mut Writer, request: &IndexRequest) -> Result<Vec<Roo
         let all = if request.forget.is_empty() { writer.catalogue().roots()? } else { Vec::new() };
         return Ok(all);
     }
+    for path in &request.add {
+        check_exists(path)?;
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
     let mut roots: Vec<Root> = Vec::new();
     for path in &request.add {
@@ -82,6 +90,16 @@ fn roots_to_visit(writer: &mut Writer, request: &IndexRequest) -> Result<Vec<Roo
         }
     }
     Ok(roots)
+}
+
+/// A mistyped path is told before anything is added.
+fn check_exists(path: &Path) -> Result<(), WalkError> {
+    let path = path.to_owned();
+    match std::fs::metadata(&path) {
+        Ok(_) => Ok(()),
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Err(WalkError::Missing { path }),
+        Err(source) => Err(WalkError::Unreadable { path, source }),
+    }
 }
 
 fn forget(
@@ -204,7 +222,8 @@ impl Visit<'_> {
     }
 
     fn issue(&mut self, path: &Path, reason: &str) {
-        let reason = visible(reason).into_owned();
+        // A reason may quote a file: on one line, it cannot pass for a line of ours.
+        let reason = visible(reason).replace('\n', " ");
         self.report.issues.push(FileIssue { path: path.to_owned(), reason });
     }
 }

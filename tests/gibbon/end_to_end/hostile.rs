@@ -55,7 +55,7 @@ fn nothing_that_a_terminal_acts_on_leaves_the_program() {
         run
     };
     let indexed = run(&["index", "documents", "--verbose"], 0);
-    assert_eq!(indexed.stderr.matches("left out").count(), 3, "{indexed:?}");
+    assert_eq!(indexed.stderr.matches("warning: left out").count(), 3, "{indexed:?}");
     run(&["index", "documents", "--json"], 0);
     let found = run(&["search", &question], 0);
     assert!(found.stdout.contains("lantern"), "{found:?}");

@@ -2,12 +2,11 @@
 
 use std::{
     io::Read,
-    process::Stdio,
 };
 
 use rustix::process::Signal;
 
-use super::{CONFIG, Home, QUESTION, Running, undisturbed};
+use super::{CONFIG, Home, QUESTION, undisturbed};
 
 /// Gets a long answer.
 const LONG: &str = "Tell me everything about the boiler and explain in detail how to look after it.";
