@@ -23,7 +23,9 @@ pub fn data(name: &str) -> PathBuf {
 /// folder that survives between runs.
 pub fn default_model() -> PathBuf {
     static MODEL: OnceLock<PathBuf> = OnceLock::new();
-    MODEL.get_or_init(|| std::env::var_os("GIBBON_TEST_MODEL").map_or_else(fetched_model, PathBuf::from)).clone()
+    MODEL
+        .get_or_init(|| std::env::var_os("GIBBON_TEST_MODEL").map_or_else(fetched_model, PathBuf::from))
+        .clone()
 }
 
 fn fetched_model() -> PathBuf {

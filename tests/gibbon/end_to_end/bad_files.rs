@@ -66,7 +66,12 @@ fn files_that_are_no_text_are_listed_and_the_rest_is_indexed() {
     home.assert_usable();
 
     // A file that was indexed and is too large now: what is indexed of it is no longer what it says.
-    fs::OpenOptions::new().write(true).open(home.documents().join("latin.txt")).unwrap().set_len(40 << 20).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(home.documents().join("latin.txt"))
+        .unwrap()
+        .set_len(40 << 20)
+        .unwrap();
     let report = home.json(&["index"]);
     assert_eq!(report["files_removed"], 1, "{report}");
     assert_eq!(home.cached_chunks(), home.indexed_chunks());
@@ -79,7 +84,7 @@ fn files_that_cannot_be_read_are_listed() {
     home.write("boiler.md", super::BOILER);
     home.write("secret.txt", "The boiler is secret.");
     let secret = home.documents().join("secret.txt");
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
     // The superuser reads everything; the path of the reader's error is tested below all the same.
     if File::open(&secret).is_ok() {
         fs::remove_file(&secret).unwrap();
@@ -93,7 +98,10 @@ fn files_that_cannot_be_read_are_listed() {
         let path = format!("/proc/{}/mem", std::process::id());
         let report = home.run(&["index", &path, "--json"]).json();
         let listed = reasons(&report);
-        assert!(matches!(&listed[..], [(_, reason)] if reason.starts_with("skipped: it cannot be read")), "{listed:?}");
+        assert!(
+            matches!(&listed[..], [(_, reason)] if reason.starts_with("skipped: it cannot be read")),
+            "{listed:?}"
+        );
     }
     home.assert_usable();
 }
@@ -121,8 +129,11 @@ fn a_damaged_catalogue_or_index_is_told() {
     assert_eq!(report["chunks_encoded"], 0, "it is built again from the catalogue: {report}");
     home.assert_usable();
 
-    fs::write(home.data().join("catalogue.sqlite3"), "not a database, and long enough to be seen as none".repeat(100))
-        .unwrap();
+    fs::write(
+        home.data().join("catalogue.sqlite3"),
+        "not a database, and long enough to be seen as none".repeat(100),
+    )
+    .unwrap();
     for file in ["catalogue.sqlite3-wal", "catalogue.sqlite3-shm"] {
         let _ = fs::remove_file(home.data().join(file));
     }

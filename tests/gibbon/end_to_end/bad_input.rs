@@ -22,7 +22,8 @@ fn questions_that_cannot_be_answered() {
     home.run(&["ask", "-k", "0", "boiler"]).assert_fails(2, &["--chunks must be at least 1"]);
 
     let same_word = "boiler ".repeat(100_000 / 7);
-    home.run(&["ask", &same_word]).assert_fails(1, &["tokens do not fit the model's context of 8192", "hint:"]);
+    home.run(&["ask", &same_word])
+        .assert_fails(1, &["tokens do not fit the model's context of 8192", "hint:"]);
     let many_words: String = (0..12_000).map(|number| format!("{number:07} ")).collect();
     home.run(&["ask", &format!("boiler {many_words}")]).assert_fails(1, &["do not fit the model's context"]);
     home.assert_usable();
@@ -43,7 +44,8 @@ fn more_chunks_than_there_are_is_all_of_them() {
 fn a_context_larger_than_the_models_is_refused_before_any_work() {
     let home = Home::new();
     let long = |title: &str| {
-        let paragraph = |number: usize| format!("The {title} log of day {number} says that the boiler ran well.\n\n");
+        let paragraph =
+            |number: usize| format!("The {title} log of day {number} says that the boiler ran well.\n\n");
         (0..400).map(paragraph).collect::<String>()
     };
     home.write("first.txt", long("first"));
@@ -54,7 +56,17 @@ fn a_context_larger_than_the_models_is_refused_before_any_work() {
         run.assert_fails(1, &["do not fit the model's context of 8192", "fewer chunks (-k)"]);
         assert!(home.cached_chunks().is_empty(), "{strategy} encoded what it cannot use");
     }
-    let compared = home.run(&["compare", "-k", "1000", "--strategies", "full,concat", "--runs", "1", "--json", "boiler"]);
+    let compared = home.run(&[
+        "compare",
+        "-k",
+        "1000",
+        "--strategies",
+        "full,concat",
+        "--runs",
+        "1",
+        "--json",
+        "boiler",
+    ]);
     assert_eq!(compared.code, Some(1), "{compared:?}");
     assert!(home.cached_chunks().is_empty());
     let answer = home.json(&["ask", "-k", "2", "boiler"]);

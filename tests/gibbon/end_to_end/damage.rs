@@ -30,7 +30,10 @@ impl Sound {
     fn new() -> Self {
         let home = Home::indexed();
         let answer = home.json(&["ask", QUESTION]);
-        assert!(origins(&answer).len() >= 3 && origins(&answer).iter().all(|origin| *origin == "disk"), "{answer}");
+        assert!(
+            origins(&answer).len() >= 3 && origins(&answer).iter().all(|origin| *origin == "disk"),
+            "{answer}"
+        );
         assert!(answer["token_ids"].as_array().unwrap().len() > 4, "an answer of some length: {answer}");
         let caches = home.caches();
         Self { home, answer, caches }
@@ -49,13 +52,21 @@ impl Sound {
         let answer = run.json();
         assert_eq!(answer["token_ids"], self.answer["token_ids"], "{what}: {answer}");
         assert_eq!(origins(&answer), expected, "{what}: {answer}");
-        assert_eq!(run.stderr.lines().filter(|line| line.starts_with("warning:")).count(), damaged.len(), "{run:?}");
+        assert_eq!(
+            run.stderr.lines().filter(|line| line.starts_with("warning:")).count(),
+            damaged.len(),
+            "{run:?}"
+        );
         let warnings: Vec<&str> =
             answer["warnings"].as_array().unwrap().iter().map(|warning| warning.as_str().unwrap()).collect();
         assert_eq!(warnings.len(), damaged.len(), "{what}: {warnings:?}");
         for path in damaged {
             let name = path.file_name().unwrap().to_str().unwrap();
-            assert_eq!(warnings.iter().filter(|warning| warning.contains(name)).count(), 1, "{what}: {warnings:?}");
+            assert_eq!(
+                warnings.iter().filter(|warning| warning.contains(name)).count(),
+                1,
+                "{what}: {warnings:?}"
+            );
         }
         assert!(self.home.caches() == self.caches, "{what}: every file is back as it was");
         self.home.assert_sound();
@@ -123,10 +134,16 @@ fn a_file_of_another_prompt_or_chunk_is_not_taken_for_the_chunks_own() {
     let (first, second) = (sound.cache(1), sound.cache(2));
 
     fs::copy(&second, &first).unwrap();
-    sound.assert_same_answer("another chunk's file", &with(&all_from_disk, 1, "repaired"), &[first.clone()]);
+    sound.assert_same_answer(
+        "another chunk's file",
+        &with(&all_from_disk, 1, "repaired"),
+        std::slice::from_ref(&first),
+    );
 
     // The same chunk behind another system prompt: the same name in another directory.
-    sound.home.write_config(&CONFIG.replace("[answer]", "[answer]\nsystem_prompt = 'You are a terse plumber.'"));
+    sound
+        .home
+        .write_config(&CONFIG.replace("[answer]", "[answer]\nsystem_prompt = 'You are a terse plumber.'"));
     let other = sound.home.json(&["ask", QUESTION]);
     assert!(origins(&other).iter().all(|origin| *origin == "encoded"), "no cache is shared: {other}");
     sound.home.write_config(CONFIG);
@@ -169,7 +186,11 @@ fn files_that_were_deleted_are_encoded_again() {
     assert_eq!(run.stderr, "");
     let used = origins(&answer).len();
     let report = sound.home.json(&["index"]);
-    assert_eq!(report["chunks_encoded"], sound.caches.len() - 1 - used, "what was not needed is left: {report}");
+    assert_eq!(
+        report["chunks_encoded"],
+        sound.caches.len() - 1 - used,
+        "what was not needed is left: {report}"
+    );
     assert!(sound.home.caches() == undisturbed().caches());
     sound.home.assert_sound();
 }

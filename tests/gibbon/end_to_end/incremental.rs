@@ -25,7 +25,8 @@ fn an_unchanged_folder_is_no_work_and_the_run_says_so() {
     let home = Home::indexed();
     let before = home.state();
     let report = home.json(&["index"]);
-    let nothing = ["files_added", "files_changed", "files_removed", "chunks_added", "chunks_removed", "chunks_encoded"];
+    let nothing =
+        ["files_added", "files_changed", "files_removed", "chunks_added", "chunks_removed", "chunks_encoded"];
     assert_counts(&report, &nothing.map(|counter| (counter, 0)));
     assert_counts(&report, &[("files_unchanged", DOCUMENTS.len()), ("chunks_left", 0)]);
     home.state().assert_same(&before);
@@ -55,7 +56,10 @@ fn a_deleted_file_is_in_no_answer() {
     let home = Home::indexed();
     fs::remove_file(home.documents().join("pump.txt")).unwrap();
     let report = home.json(&["index"]);
-    assert_counts(&report, &[("files_removed", 1), ("files_unchanged", DOCUMENTS.len() - 1), ("chunks_encoded", 0)]);
+    assert_counts(
+        &report,
+        &[("files_removed", 1), ("files_unchanged", DOCUMENTS.len() - 1), ("chunks_encoded", 0)],
+    );
     assert_eq!(home.cached_chunks(), home.indexed_chunks());
     assert_eq!(home.run(&["search", "impeller seized"]).code, Some(3), "its words are not found");
     let answer = home.json(&["ask", "How much water does the pump in the well move?", "-k", "100"]);

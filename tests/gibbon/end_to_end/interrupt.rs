@@ -1,8 +1,6 @@
 //! Exit codes, the two streams, readers that go away, and Ctrl-C.
 
-use std::{
-    io::Read,
-};
+use std::io::Read;
 
 use rustix::process::Signal;
 
@@ -19,7 +17,10 @@ fn the_answer_is_on_standard_output_and_all_else_on_standard_error() {
     assert_eq!(plain.code, Some(0));
     assert_eq!(plain.stdout, format!("{}\n", json["answer"].as_str().unwrap()));
     assert!(plain.stderr.contains("Sources") && plain.stderr.contains("first token"), "{plain:?}");
-    assert!(!plain.stderr.contains('\r') && !plain.stderr.contains('\u{1b}'), "no progress outside a terminal");
+    assert!(
+        !plain.stderr.contains('\r') && !plain.stderr.contains('\u{1b}'),
+        "no progress outside a terminal"
+    );
     let quiet = home.run(&["ask", QUESTION, "--quiet"]);
     assert_eq!((quiet.stdout, quiet.stderr), (plain.stdout, String::new()));
 
@@ -30,7 +31,9 @@ fn the_answer_is_on_standard_output_and_all_else_on_standard_error() {
 #[test]
 fn a_reader_that_goes_away_ends_the_program_quietly() {
     let home = Home::indexed();
-    for arguments in [&["ask", LONG][..], &["ask", LONG, "--json"], &["search", LONG], &["index", "documents"]] {
+    for arguments in
+        [&["ask", LONG][..], &["ask", LONG, "--json"], &["search", LONG], &["index", "documents"]]
+    {
         let mut running = home.start(arguments);
         drop(running.0.stdout.take());
         let run = running.finish();

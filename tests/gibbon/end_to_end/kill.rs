@@ -29,7 +29,8 @@ fn while_files_are_read_and_indexed() {
         home.write(&format!("{number:03}/note.md"), "# Note\n\nThe ladder leans against the plum tree.\n");
     }
     let index = ["index", home.documents_argument(), "--no-encode"];
-    let files = || Catalogue::open(&home.data()).and_then(|catalogue| catalogue.counts()).map_or(0, |c| c.files);
+    let files =
+        || Catalogue::open(&home.data()).and_then(|catalogue| catalogue.counts()).map_or(0, |c| c.files);
 
     let mut running = home.start(&index);
     running.wait_until("the lock", || home.data().join("index.lock").exists());
@@ -68,7 +69,8 @@ fn while_a_cache_file_is_written() {
     let home = Home::with_documents();
     let largest = |caches: &dyn Fn(&str) -> bool| {
         let files = undisturbed().caches();
-        let sizes = files.iter().filter(|(path, _)| caches(&path.to_string_lossy())).map(|(_, file)| file.len());
+        let sizes =
+            files.iter().filter(|(path, _)| caches(&path.to_string_lossy())).map(|(_, file)| file.len());
         sizes.max().unwrap()
     };
     let prefix = largest(&|path| path.ends_with("prefix.safetensors"));

@@ -157,7 +157,9 @@ impl Home {
     /// The program under `sh`, which first runs `setup`.
     fn shell(&self, setup: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", &format!("{setup}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_gibbon")]).args(arguments);
+        command
+            .args(["-c", &format!("{setup}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_gibbon")])
+            .args(arguments);
         self.prepare(&mut command);
         command
     }
@@ -204,7 +206,8 @@ impl Home {
         for counter in ["adopted", "dropped", "unfinished"] {
             assert_eq!(found[counter], 0, "{counter}: {found}");
         }
-        let left: Vec<PathBuf> = names_below(&self.data()).into_iter().filter(|path| is_temporary(path)).collect();
+        let left: Vec<PathBuf> =
+            names_below(&self.data()).into_iter().filter(|path| is_temporary(path)).collect();
         assert!(left.is_empty(), "{left:?}");
     }
 
