@@ -35,11 +35,11 @@ fn answer(
     as_json: bool,
 ) -> Result<Exit, Error> {
     if as_json {
-        let answer = request(session, console, question, None, &mut |_, _| Ok(()))?;
+        let answer = request(session, console, question, (None, None), &mut |_, _| Ok(()))?;
         json::print(console, "answer", json::answer(&answer, &session.warnings))?;
         return Ok(exit(&answer));
     }
-    let answer = stream(session, console, question, None)?;
+    let answer = stream(session, console, question, None, None)?;
     epilogue(console, Stream::Error, &answer)?;
     let style = console.style(Stream::Error);
     console.write(Stream::Error, &format!("\n{}", timing::details(&answer.timings, style)))?;
@@ -52,9 +52,10 @@ pub fn stream(
     console: &mut Console,
     question: &str,
     strategy: Option<Strategy>,
+    max_tokens: Option<usize>,
 ) -> Result<Answer, Error> {
     let mut written = false;
-    let answer = request(session, console, question, strategy, &mut |console, event| {
+    let answer = request(session, console, question, (strategy, max_tokens), &mut |console, event| {
         if let Event::Token { text, .. } = event {
             written |= !text.is_empty();
             console.output(text)?;
@@ -72,7 +73,7 @@ fn request(
     session: &mut Session,
     console: &mut Console,
     question: &str,
-    strategy: Option<Strategy>,
+    (strategy, max_tokens): (Option<Strategy>, Option<usize>),
     on_event: super::session::OnEvent,
 ) -> Result<Answer, Error> {
     console.progress("starting", 0, 0, "");
@@ -83,7 +84,7 @@ fn request(
             question: question.to_owned(),
             strategy,
             chunks: None,
-            max_tokens: None,
+            max_tokens,
         })
     };
     let outcome = session.request(console, command, &mut |console, event| {

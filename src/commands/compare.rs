@@ -191,7 +191,8 @@ fn line(strategy: Strategy, result: &ComparisonResult) -> Vec<String> {
 }
 
 fn spread(spread: &Spread) -> String {
-    format!("{} ({}–{})", seconds(spread.median), seconds(spread.min), seconds(spread.max))
+    let (min, max) = (seconds(spread.min), seconds(spread.max));
+    if min == max { min } else { format!("{} ({min}–{max})", seconds(spread.median)) }
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use crate::{
 
 /// Answered by the sample corpus.
 const QUESTION: &str = "At what wind speed does the dome have to be closed?";
+/// Most tokens of each answer: the small default model repeats itself where it should end.
+const MAX_TOKENS: usize = 48;
 
 /// With [`Exit::Done`] the chat may follow.
 pub fn run(config: &Config, console: &mut Console, watch: WatchInterrupts) -> Result<Exit, Error> {
@@ -40,13 +42,13 @@ fn show(session: &mut Session, options: &index::IndexOptions, console: &mut Cons
         "\n{}: answered from the documents' cached keys and values\n",
         style.heading("ape")
     ))?;
-    let ape = ask::stream(session, console, QUESTION, Some(Strategy::Ape))?;
+    let ape = ask::stream(session, console, QUESTION, Some(Strategy::Ape), Some(MAX_TOKENS))?;
     ask::epilogue(console, Stream::Output, &ape)?;
     if ask::exit(&ape) != Exit::Done {
         return Ok(ask::exit(&ape));
     }
     console.output(&format!("\n{}: the same documents read anew\n", style.heading("full")))?;
-    let full = ask::stream(session, console, QUESTION, Some(Strategy::Full))?;
+    let full = ask::stream(session, console, QUESTION, Some(Strategy::Full), Some(MAX_TOKENS))?;
     console.output(ask::ending(full.stop))?;
     console.output(&comparison(&ape, &full, console))?;
     Ok(ask::exit(&full))

@@ -12,7 +12,7 @@ use super::{
     visible::visible,
 };
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, create_private_directory},
     config::Config,
     index::{IndexError, Reader},
     model::{Model, hub},
@@ -25,11 +25,16 @@ const LOW_SPACE_BYTES: u64 = 2 << 30;
 pub fn doctor(config: &Config) -> Vec<Check> {
     let mut checks = vec![processor(), data_directory(&config.paths.data), space(&config.paths.data)];
     checks.push(model_source(config));
-    if let Ok((model, name)) = load_model(config) {
-        checks.push(loaded_model(&model, &name, config));
+    if let Ok((model, _)) = load_model(config) {
+        checks.push(loaded_model(&model, config));
     }
     checks.extend([index(&config.paths.data), cache(config)]);
     checks
+}
+
+/// `940 B`, `93.8 MiB`.
+fn size(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().iec().to_string()
 }
 
 fn check(name: &str, status: CheckStatus, detail: impl AsRef<str>, hint: Option<&str>) -> Check {
@@ -71,7 +76,7 @@ fn processor() -> Check {
 }
 
 fn data_directory(data: &Path) -> Check {
-    let probe = std::fs::create_dir_all(data).and_then(|()| {
+    let probe = create_private_directory(data).and_then(|()| {
         let mut file = tempfile::NamedTempFile::new_in(data)?;
         file.write_all(b"doctor")?;
         file.as_file().sync_all()
@@ -93,7 +98,7 @@ fn space(data: &Path) -> Check {
         return check("disk space", CheckStatus::Warning, "could not be read", None);
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let detail = format!("{:.1} GiB free", free as f64 / f64::from(1 << 30));
+    let detail = format!("{} free", size(free));
     match free < LOW_SPACE_BYTES {
         true => check(
             "disk space",
@@ -108,19 +113,19 @@ fn space(data: &Path) -> Check {
 fn model_source(config: &Config) -> Check {
     match hub::locate(&config.model, &config.paths.data) {
         Ok(found) => {
-            let mib = found.bytes as f64 / f64::from(1 << 20);
-            let detail = format!("{} ({mib:.0} MiB) at {}", found.name, found.files.path().display());
+            let size = size(found.bytes);
+            let detail = format!("{} ({size}) at {}", found.name, found.files.path().display());
             check("model", CheckStatus::Ok, detail, None)
         }
         Err(error) => problem("model", &error.into()),
     }
 }
 
-fn loaded_model(model: &Model, name: &str, config: &Config) -> Check {
+fn loaded_model(model: &Model, config: &Config) -> Check {
     let network = &model.network;
     let bytes = network.segment_shape(1).bytes(config.model.cache_dtype);
     let detail = format!(
-        "{name} loads: {}, {:.0} million parameters, context of {} tokens, {:.1} KiB of cache per token",
+        "{}, {:.0} million parameters, context of {} tokens, {:.1} KiB of cache per token",
         network.config.architecture,
         model.parameters as f64 / 1e6,
         network.config.context_tokens,
@@ -153,10 +158,9 @@ fn cache(config: &Config) -> Check {
     }
     match Catalogue::open(data).and_then(|catalogue| catalogue.cache_bytes()) {
         Ok(bytes) => {
-            let (used, budget) = (bytes as f64, config.store.disk_bytes as f64);
-            let mib = f64::from(1 << 20);
-            let detail = format!("{:.0} of {:.0} MiB used", used / mib, budget / mib);
-            let full = used > 0.95 * budget;
+            let budget = config.store.disk_bytes;
+            let detail = format!("{} of {} used", size(bytes), size(budget));
+            let full = bytes as f64 > 0.95 * budget as f64;
             let hint = "Raise --budget, or run `gibbon cache prune`: what does not fit is encoded at every question.";
             match full {
                 true => check("cache", CheckStatus::Warning, detail, Some(hint)),

@@ -23,13 +23,13 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// Decimal units: `940 B`, `52 MB`, `1.3 GB`.
+/// Binary units, as everywhere in Gibbon: `940 B`, `52 MiB`, `1.3 GiB`.
 pub fn bytes(count: u64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB"];
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = count as f64;
     let mut unit = 0;
-    while value >= 999.5 && unit + 1 < units.len() {
-        value /= 1e3;
+    while value >= 1023.5 && unit + 1 < units.len() {
+        value /= 1024.0;
         unit += 1;
     }
     let digits = if unit > 0 && value < 9.95 { 1 } else { 0 };
@@ -143,9 +143,9 @@ mod tests {
     #[test]
     fn sizes_and_counts() {
         assert_eq!(bytes(940), "940 B");
-        assert_eq!(bytes(52_400_000), "52 MB");
-        assert_eq!(bytes(1_340_000_000), "1.3 GB");
-        assert_eq!(bytes(999_600), "1.0 MB");
+        assert_eq!(bytes(52_400_000), "50 MiB");
+        assert_eq!(bytes(1_340_000_000), "1.2 GiB");
+        assert_eq!(bytes(1_048_100), "1.0 MiB");
         assert_eq!(count(1, "file"), "1 file");
         assert_eq!(count(12_345, "chunk"), "12,345 chunks");
         assert_eq!(thousands(999), "999");
