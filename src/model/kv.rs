@@ -38,12 +38,21 @@ impl CacheDtype {
 
     /// Appends `numbers`, rounded to this type, little-endian. Numbers beyond the range of f16 are held at its ends.
     fn write(self, numbers: &[f32], bytes: &mut Vec<u8>) {
+        /// Numbers converted at once, so that it is done by vector instructions.
+        const BLOCK: usize = 64;
         match self {
             Self::F32 => bytes.extend(numbers.iter().flat_map(|x| x.to_le_bytes())),
             Self::Bf16 => bytes.extend(numbers.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes())),
             Self::F16 => {
                 let most = f16::MAX.to_f32();
-                bytes.extend(numbers.iter().flat_map(|x| f16::from_f32(x.clamp(-most, most)).to_le_bytes()));
+                let (mut held, mut halves) = ([0f32; BLOCK], [f16::ZERO; BLOCK]);
+                for numbers in numbers.chunks(BLOCK) {
+                    for (held, x) in held.iter_mut().zip(numbers) {
+                        *held = x.clamp(-most, most);
+                    }
+                    halves.convert_from_f32_slice(&held);
+                    bytes.extend(halves[..numbers.len()].iter().flat_map(|x| x.to_le_bytes()));
+                }
             }
         }
     }
@@ -193,11 +202,12 @@ impl LayerKv {
         self.tokens += added;
     }
 
-    /// Appends one layer of a stored segment, rotating its keys to where they are to stand.
+    /// Appends one layer of a stored segment, rotating its keys to where they are to stand: the first positions of
+    /// `rotation`.
     pub fn append_segment(&mut self, segment: &KvSegment, layer: usize, rotation: &Rotation) {
         let KvShape { kv_heads, tokens, head_dim, .. } = segment.shape;
         assert_eq!((kv_heads, head_dim), (self.kv_heads, self.head_dim), "a segment of another model");
-        assert_eq!(rotation.tokens(), tokens, "a rotation for another segment");
+        assert!(rotation.tokens() >= tokens, "a rotation for a shorter segment");
         self.reserve(tokens);
         let bytes = tokens * head_dim * segment.dtype.bytes();
         let (keys, values) = (segment.layer_keys(layer), segment.layer_values(layer));

@@ -1,9 +1,10 @@
 //! Weight matrices as the network multiplies with them.
 //!
-//! For a token or a few, weights are read once, straight from the file's blocks, in tasks that are stolen: nothing
-//! waits for a thread that has not started, so a busy machine slows an answer in proportion and no more. For many
-//! tokens, whose products are bound by arithmetic, a panel of weights at a time is unpacked to f32 and multiplied by
-//! the `gemm` crate. Both ways use the weights as the file has them and f32 activations.
+//! For a token or a few, weights are read once, straight from the file's blocks. For many tokens, whose products are
+//! bound by arithmetic, a panel of rows at a time is unpacked to f32 and multiplied by the `gemm` crate. Both ways use
+//! the weights as the file has them and f32 activations, and both are one piece of parallel work, however many products
+//! there are with the same activations: tasks are stolen, so nothing waits for a thread that has not started, and a
+//! busy machine slows an answer in proportion.
 
 use std::{ops::Range, sync::Arc};
 
@@ -17,8 +18,9 @@ use super::{ModelError, blocks::Format, gemm, simd};
 
 /// Up to so many rows are multiplied one by one; from there on unpacking a panel pays (measured: 6 on AVX-512).
 const FEW_ROWS: usize = 5;
-/// Most numbers of a panel: 8 MiB, which stays in a third-level cache and covers the matrices of small models whole.
-const PANEL_NUMBERS: usize = 2 << 20;
+/// Rows of a panel: a multiple of the rows that gemm's kernels take, and few enough that its numbers stay in the
+/// second-level cache.
+const PANEL_ROWS: usize = 96;
 /// Weights of a task; some 5 µs of work.
 const TASK_NUMBERS: usize = 64 << 10;
 
@@ -37,10 +39,6 @@ enum Weights {
     /// A type that only candle reads.
     Foreign(QMatMul),
 }
-
-/// f32 numbers that products unpack weights into, kept from one to the next.
-#[derive(Debug, Default)]
-pub struct Scratch(Vec<f32>);
 
 impl Matrix {
     /// A matrix of f32 weights.
@@ -112,59 +110,26 @@ impl Matrix {
         Ok(())
     }
 
-    /// Products with many tokens' activations.
-    fn multiply_many(
-        &self,
-        activations: &[f32],
-        tokens: usize,
-        out: &mut [f32],
-        add: bool,
-        scratch: &mut Scratch,
-    ) -> Result<(), ModelError> {
-        let mut multiply = |panel: &[f32], rows: Range<usize>| {
-            let shape = (tokens, self.columns, rows.len());
-            gemm::matmul_columns(out, (rows.start, self.rows), activations, panel, shape, add);
-        };
+    /// Products of some rows with many tokens' activations, `[tokens, rows]`, on this thread.
+    fn multiply_panel(&self, rows: Range<usize>, activations: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let tokens = activations.len() / self.columns;
+        let numbers = rows.start * self.columns..rows.end * self.columns;
+        let shape = (tokens, self.columns, rows.len());
+        let mut out = vec![0.0; tokens * rows.len()];
         match &self.weights {
-            Weights::Dense(weights) => multiply(weights, 0..self.rows),
+            Weights::Dense(weights) => gemm::matmul(&mut out, activations, &weights[numbers], shape, true),
             Weights::Blocks(format, tensor) => {
-                let bytes = tensor.data()?;
-                let panel_rows = (PANEL_NUMBERS / self.columns).max(1);
-                for start in (0..self.rows).step_by(panel_rows) {
-                    let rows = start..(start + panel_rows).min(self.rows);
-                    let panel = scratch.take(rows.len() * self.columns);
-                    self.unpack(*format, &bytes[start * self.row_bytes(*format)..], panel);
-                    multiply(panel, rows);
-                }
+                let bytes = self.row_bytes(*format);
+                let mut panel = vec![0.0; numbers.len()];
+                format.unpack(&tensor.data()?[rows.start * bytes..rows.end * bytes], &mut panel);
+                gemm::matmul(&mut out, activations, &panel, shape, true);
             }
             Weights::Foreign(product) => {
-                let rows = Tensor::from_slice(activations, (tokens, self.columns), &Device::Cpu)?;
-                let products: Vec<f32> = product.forward(&rows)?.flatten_all()?.to_vec1()?;
-                if add {
-                    out.iter_mut().zip(products).for_each(|(out, x)| *out += x);
-                } else {
-                    out.copy_from_slice(&products);
-                }
+                let activations = Tensor::from_slice(activations, (tokens, self.columns), &Device::Cpu)?;
+                out = product.forward(&activations)?.flatten_all()?.to_vec1()?;
             }
         }
-        Ok(())
-    }
-
-    /// Unpacks whole rows to f32, in parallel.
-    fn unpack(&self, format: Format, bytes: &[u8], out: &mut [f32]) {
-        let rows = (TASK_NUMBERS / self.columns).max(1);
-        out.par_chunks_mut(rows * self.columns)
-            .zip(bytes.par_chunks(rows * self.row_bytes(format)))
-            .for_each(|(out, bytes)| format.unpack(bytes, out));
-    }
-}
-
-impl Scratch {
-    fn take(&mut self, numbers: usize) -> &mut [f32] {
-        if self.0.len() < numbers {
-            self.0.resize(numbers, 0.0);
-        }
-        &mut self.0[..numbers]
+        Ok(out)
     }
 }
 
@@ -180,23 +145,13 @@ pub type Product<'a> = (&'a Linear, &'a mut [f32]);
 
 impl Linear {
     /// Multiplies `activations`, `[tokens, in]`, and puts the products into `out`, `[tokens, out]`.
-    pub fn forward(
-        &self,
-        activations: &[f32],
-        out: &mut [f32],
-        scratch: &mut Scratch,
-    ) -> Result<(), ModelError> {
-        multiply::<false>(&mut [(self, out)], activations, scratch)
+    pub fn forward(&self, activations: &[f32], out: &mut [f32]) -> Result<(), ModelError> {
+        forward_all([(self, out)], activations)
     }
 
     /// As [`Self::forward`], adding the products to what `out` holds.
-    pub fn forward_add(
-        &self,
-        activations: &[f32],
-        out: &mut [f32],
-        scratch: &mut Scratch,
-    ) -> Result<(), ModelError> {
-        multiply::<true>(&mut [(self, out)], activations, scratch)
+    pub fn forward_add(&self, activations: &[f32], out: &mut [f32]) -> Result<(), ModelError> {
+        multiply::<true>(&mut [(self, out)], activations)
     }
 }
 
@@ -204,29 +159,22 @@ impl Linear {
 pub fn forward_all<const COUNT: usize>(
     mut products: [Product; COUNT],
     activations: &[f32],
-    scratch: &mut Scratch,
 ) -> Result<(), ModelError> {
-    multiply::<false>(&mut products, activations, scratch)
+    multiply::<false>(&mut products, activations)
 }
 
-fn multiply<const ADD: bool>(
-    products: &mut [Product],
-    activations: &[f32],
-    scratch: &mut Scratch,
-) -> Result<(), ModelError> {
-    let mut few = Vec::new();
-    for (linear, out) in &mut *products {
-        let matrix = &linear.matrix;
-        let tokens = activations.len() / matrix.columns;
-        assert_eq!(out.len(), tokens * matrix.rows, "an output of another shape");
-        if tokens > FEW_ROWS || matches!(matrix.weights, Weights::Foreign(_)) {
-            matrix.multiply_many(activations, tokens, out, ADD, scratch)?;
-        } else {
-            few.extend(tasks(matrix, activations, out));
-        }
+fn multiply<const ADD: bool>(products: &mut [Product], activations: &[f32]) -> Result<(), ModelError> {
+    for (linear, out) in products.iter() {
+        let Matrix { rows, columns, .. } = linear.matrix;
+        assert_eq!(out.len() * columns, activations.len() * rows, "an output of another shape");
     }
-    few.into_par_iter()
-        .try_for_each(|task| task.matrix.multiply_rows::<ADD>(task.rows, task.activations, task.out))?;
+    let tokens = products.first().map_or(0, |(linear, _)| activations.len() / linear.matrix.columns);
+    let foreign = products.iter().any(|(linear, _)| matches!(linear.matrix.weights, Weights::Foreign(_)));
+    if tokens > FEW_ROWS || foreign {
+        multiply_many::<ADD>(products, activations)?;
+    } else {
+        multiply_few::<ADD>(products, activations)?;
+    }
     for (linear, out) in products {
         if let Some(bias) = &linear.bias {
             for row in out.chunks_exact_mut(bias.len()) {
@@ -237,27 +185,48 @@ fn multiply<const ADD: bool>(
     Ok(())
 }
 
-/// Some rows of a matrix times one token's activations.
-struct Task<'a> {
-    matrix: &'a Matrix,
-    rows: Range<usize>,
-    activations: &'a [f32],
-    out: &'a mut [f32],
+fn multiply_few<const ADD: bool>(products: &mut [Product], activations: &[f32]) -> Result<(), ModelError> {
+    let mut tasks = Vec::new();
+    for (linear, out) in products {
+        let matrix = &linear.matrix;
+        let rows = (TASK_NUMBERS / matrix.columns).max(1);
+        let tokens = out.chunks_exact_mut(matrix.rows).zip(activations.chunks_exact(matrix.columns));
+        for (out, activations) in tokens {
+            for (index, out) in out.chunks_mut(rows).enumerate() {
+                tasks.push((matrix, index * rows..index * rows + out.len(), activations, out));
+            }
+        }
+    }
+    tasks
+        .into_par_iter()
+        .try_for_each(|(matrix, rows, activations, out)| matrix.multiply_rows::<ADD>(rows, activations, out))
 }
 
-fn tasks<'a>(
-    matrix: &'a Matrix,
-    activations: &'a [f32],
-    out: &'a mut [f32],
-) -> impl Iterator<Item = Task<'a>> {
-    let rows = (TASK_NUMBERS / matrix.columns).max(1);
-    let tokens = out.chunks_exact_mut(matrix.rows).zip(activations.chunks_exact(matrix.columns));
-    tokens.flat_map(move |(out, activations)| {
-        out.chunks_mut(rows).enumerate().map(move |(index, out)| {
-            let rows = index * rows..index * rows + out.len();
-            Task { matrix, rows, activations, out }
-        })
-    })
+fn multiply_many<const ADD: bool>(products: &mut [Product], activations: &[f32]) -> Result<(), ModelError> {
+    let mut tasks = Vec::new();
+    for (index, (linear, _)) in products.iter().enumerate() {
+        let Matrix { rows, weights, .. } = &linear.matrix;
+        let panel = if matches!(weights, Weights::Foreign(_)) { *rows } else { PANEL_ROWS };
+        for start in (0..*rows).step_by(panel) {
+            tasks.push((index, &linear.matrix, start..(start + panel).min(*rows)));
+        }
+    }
+    let parts: Vec<(usize, Range<usize>, Vec<f32>)> = tasks
+        .into_par_iter()
+        .map(|(index, matrix, rows)| Ok((index, rows.clone(), matrix.multiply_panel(rows, activations)?)))
+        .collect::<Result<_, ModelError>>()?;
+    for (index, rows, part) in parts {
+        let (linear, out) = &mut products[index];
+        for (out, part) in out.chunks_exact_mut(linear.matrix.rows).zip(part.chunks_exact(rows.len())) {
+            let out = &mut out[rows.clone()];
+            if ADD {
+                out.iter_mut().zip(part).for_each(|(out, x)| *out += x);
+            } else {
+                out.copy_from_slice(part);
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -297,9 +266,8 @@ mod tests {
             for tokens in [1, 2, FEW_ROWS, FEW_ROWS + 1, 33] {
                 let activations: Vec<f32> = (0..tokens * columns).map(|i| number(i + 31)).collect();
                 let (mut plain, mut added) = (vec![9.0; tokens * rows], vec![0.25; tokens * rows]);
-                let mut scratch = Scratch::default();
-                layer.forward(&activations, &mut plain, &mut scratch).unwrap();
-                layer.forward_add(&activations, &mut added, &mut scratch).unwrap();
+                layer.forward(&activations, &mut plain).unwrap();
+                layer.forward_add(&activations, &mut added).unwrap();
                 for (index, (plain, added)) in plain.iter().zip(&added).enumerate() {
                     let (token, row) = (index / rows, index % rows);
                     let terms = weights[row * columns..][..columns]
@@ -318,7 +286,7 @@ mod tests {
     #[test]
     fn large_and_foreign_matrices() {
         let columns = 1024;
-        let rows = PANEL_NUMBERS / columns + 3;
+        let rows = 3 * PANEL_ROWS + 3;
         let (large, weights) = layer(Some(GgmlDType::Q4_0), rows, columns);
         let (foreign, foreign_weights) = layer(Some(GgmlDType::Q3K), 9, columns);
         for (layer, weights, rows, tolerance) in
@@ -327,7 +295,7 @@ mod tests {
             let tokens = FEW_ROWS + 2;
             let activations: Vec<f32> = (0..tokens * columns).map(|i| number(i + 3)).collect();
             let mut out = vec![0.0; tokens * rows];
-            layer.forward(&activations, &mut out, &mut Scratch::default()).unwrap();
+            layer.forward(&activations, &mut out).unwrap();
             for row in [0, 1, rows - 2, rows - 1] {
                 let token = tokens - 1;
                 let terms = weights[row * columns..][..columns].iter().zip(&activations[token * columns..]);
@@ -343,12 +311,11 @@ mod tests {
         let ((a, _), (b, _)) = (layer(Some(GgmlDType::Q4_1), 65, 64), layer(Some(GgmlDType::Q8_0), 33, 64));
         for tokens in [1, 3, 8] {
             let activations: Vec<f32> = (0..tokens * 64).map(number).collect();
-            let mut scratch = Scratch::default();
             let (mut x, mut y) = (vec![0.0; tokens * 65], vec![0.0; tokens * 33]);
-            forward_all([(&a, &mut x), (&b, &mut y)], &activations, &mut scratch).unwrap();
+            forward_all([(&a, &mut x), (&b, &mut y)], &activations).unwrap();
             let (mut alone_x, mut alone_y) = (vec![0.0; tokens * 65], vec![0.0; tokens * 33]);
-            a.forward(&activations, &mut alone_x, &mut scratch).unwrap();
-            b.forward(&activations, &mut alone_y, &mut scratch).unwrap();
+            a.forward(&activations, &mut alone_x).unwrap();
+            b.forward(&activations, &mut alone_y).unwrap();
             assert_eq!((x, y), (alone_x, alone_y));
         }
     }

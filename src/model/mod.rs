@@ -76,9 +76,17 @@ pub struct Model {
 impl Model {
     /// Loads a GGUF file, with its tokenizer and chat template. With `dequantize` its weights are used in f32.
     pub fn from_gguf(path: &Path, dequantize: bool, system_prompt: &str) -> Result<Self, ModelError> {
-        let read = |error| ModelError::Read { path: path.to_owned(), error };
-        let (network, content, parameters) = load_gguf(path, dequantize)?;
-        let tokenizer = Tokenizer::from_gguf(&content, &network.config.stop_tokens)?;
+        // Hashing takes about as long as everything else together.
+        let (identity, loaded) = rayon::join(
+            || weights::identity(&[path.to_owned()]),
+            || {
+                let (network, content, parameters) = load_gguf(path, dequantize)?;
+                let tokenizer = Tokenizer::from_gguf(&content, &network.config.stop_tokens)?;
+                Ok::<_, ModelError>((network, content, parameters, tokenizer))
+            },
+        );
+        let (network, content, parameters, tokenizer) = loaded?;
+        let identity = identity.map_err(|error| ModelError::Read { path: path.to_owned(), error })?;
         let text = |key: &str| content.metadata.get(key).and_then(|v| v.to_string().ok()).map(String::as_str);
         let token = |key: &str| {
             let id = content.metadata.get(key).and_then(|v| v.to_u32().ok());
@@ -91,7 +99,6 @@ impl Model {
             system_prompt,
             &tokenizer,
         )?;
-        let identity = weights::identity(&[path.to_owned()]).map_err(read)?;
         Ok(Self { network, tokenizer, prompt, parameters, identity })
     }
 

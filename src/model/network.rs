@@ -8,7 +8,7 @@ use super::{
     attention::{ApeScaling, Group, Mask, attend_both, merge_context},
     config::ModelConfig,
     kv::{LayerKv, Recorder},
-    matrix::{Linear, Matrix, Scratch, forward_all},
+    matrix::{Linear, Matrix, forward_all},
     rope::{Rope, RopeScaling, Rotation},
     session::Cancelled,
     simd,
@@ -65,7 +65,6 @@ struct Pass {
     value: Vec<f32>,
     gate: Vec<f32>,
     up: Vec<f32>,
-    scratch: Scratch,
 }
 
 impl Pass {
@@ -159,7 +158,7 @@ impl Network {
         let mut normed = vec![0.0; hidden.len()];
         simd::rms_norm(&mut normed, hidden, &self.norm, self.config.norm_epsilon);
         let mut logits = vec![0.0; self.output.matrix.rows()];
-        rayon::scope(|_| self.output.forward(&normed, &mut logits, &mut Scratch::default()))?;
+        rayon::scope(|_| self.output.forward(&normed, &mut logits))?;
         let length = logits.len();
         Ok(Tensor::from_vec(logits, length, &Device::Cpu)?)
     }
@@ -168,13 +167,13 @@ impl Network {
     fn project(&self, layer: &Layer, pass: &mut Pass) -> Result<(), ModelError> {
         let epsilon = self.config.norm_epsilon;
         self.norm(&layer.attention_norm, pass);
-        let Pass { tokens, normed, query, key, value, scratch, .. } = pass;
+        let Pass { tokens, normed, query, key, value, .. } = pass;
         for (rows, linear) in
             [(&mut *query, &layer.query), (&mut *key, &layer.key), (&mut *value, &layer.value)]
         {
             rows.resize(*tokens * linear.matrix.rows(), 0.0);
         }
-        forward_all([(&layer.query, query), (&layer.key, key), (&layer.value, value)], normed, scratch)?;
+        forward_all([(&layer.query, query), (&layer.key, key), (&layer.value, value)], normed)?;
         for (rows, norm) in [(query, &layer.query_norm), (key, &layer.key_norm)] {
             if let Some(norm) = norm {
                 let projected = rows.clone();
@@ -210,19 +209,19 @@ impl Network {
         if let Some(over_context) = over_context {
             merge_context(&mut attended, &over_context, state.scaling);
         }
-        layer.attention_output.forward_add(&attended.output, &mut pass.hidden, &mut pass.scratch)
+        layer.attention_output.forward_add(&attended.output, &mut pass.hidden)
     }
 
     fn feed_forward(&self, layer: &Layer, pass: &mut Pass) -> Result<(), ModelError> {
         self.norm(&layer.feed_forward_norm, pass);
-        let Pass { tokens, hidden, normed, gate, up, scratch, .. } = pass;
+        let Pass { tokens, hidden, normed, gate, up, .. } = pass;
         gate.resize(*tokens * layer.gate.matrix.rows(), 0.0);
         up.resize(*tokens * layer.up.matrix.rows(), 0.0);
-        forward_all([(&layer.gate, gate), (&layer.up, up)], normed, scratch)?;
+        forward_all([(&layer.gate, gate), (&layer.up, up)], normed)?;
         gate.par_chunks_mut(ELEMENTS)
             .zip(up.par_chunks(ELEMENTS))
             .for_each(|(gate, up)| simd::silu_multiply(gate, up));
-        layer.down.forward_add(gate, hidden, scratch)
+        layer.down.forward_add(gate, hidden)
     }
 
     fn norm(&self, weights: &[f32], pass: &mut Pass) {

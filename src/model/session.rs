@@ -1,6 +1,6 @@
 //! Encoding segments, assembling them into a context, and running a question over it.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -187,17 +187,23 @@ fn positions(start: usize, count: usize) -> Vec<u32> {
 /// for `spare` tokens more. Layers are independent and run in parallel.
 fn assemble(network: &Network, segments: &[(&KvSegment, usize)], spare: usize) -> Vec<LayerKv> {
     let tokens: usize = segments.iter().map(|(segment, _)| segment.shape.tokens).sum();
-    let rotations: Vec<Rotation> = segments
-        .iter()
-        .map(|(segment, start)| network.rope.at(positions(*start, segment.shape.tokens)))
+    // Segments that start together share the angles of the longest.
+    let mut longest = HashMap::new();
+    for (segment, start) in segments {
+        let tokens = longest.entry(*start).or_insert(0);
+        *tokens = segment.shape.tokens.max(*tokens);
+    }
+    let rotations: HashMap<usize, Rotation> = longest
+        .into_par_iter()
+        .map(|(start, tokens)| (start, network.rope.at(positions(start, tokens))))
         .collect();
     let heads = network.config.heads;
     (0..network.config.layers)
         .into_par_iter()
         .map(|index| {
             let mut layer = LayerKv::new(heads.kv_heads, heads.head_dim, tokens + spare);
-            for ((segment, _), rotation) in segments.iter().zip(&rotations) {
-                layer.append_segment(segment, index, rotation);
+            for (segment, start) in segments {
+                layer.append_segment(segment, index, &rotations[start]);
             }
             layer
         })
