@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    failure::{nothing_found, nothing_indexed},
+    failure::{index_behind, nothing_found, nothing_indexed},
     protocol::{Answer, CacheOrigin, Event, Failure, RequestId, RetrievedChunk, StopReason},
     resources::{Loaded, Resources},
     timing::{DecodeTiming, EncodeTiming, LoadTiming, PrefillTiming, Timings},
@@ -50,8 +50,11 @@ pub(super) fn retrieve(resources: &mut Resources, question: &str, k: usize) -> R
     let hits = reader.search(question, k)?;
     let seconds = started.elapsed().as_secs_f64();
     if hits.is_empty() {
-        let empty = reader.counts()?.chunks == 0;
-        return Err(if empty { nothing_indexed() } else { nothing_found() });
+        return Err(match reader.counts()?.chunks {
+            0 => nothing_indexed(),
+            _ if reader.is_behind()? => index_behind(),
+            _ => nothing_found(),
+        });
     }
     let sources = hits.iter().enumerate().map(|(index, hit)| {
         source(index + 1, hit, loaded.store.contains(SegmentId::Chunk(hit.chunk.chunk.id)))

@@ -121,6 +121,15 @@ pub(super) fn nothing_indexed() -> Failure {
     )
 }
 
+/// Nothing was found, and the index does not show everything that was read.
+pub(super) fn index_behind() -> Failure {
+    Failure::new(
+        FailureKind::Storage,
+        "nothing was found, and the search index does not show all documents: an index run was interrupted or is under way",
+        "Run `gibbon index`; it goes on where it was.",
+    )
+}
+
 /// No word of the question is in any document.
 pub(super) fn nothing_found() -> Failure {
     Failure::new(

@@ -85,6 +85,13 @@ impl Reader {
         Ok(self.catalogue.counts()?)
     }
 
+    /// True while the index does not show the catalogue's latest change: a run is under way, or one was interrupted.
+    pub fn is_behind(&self) -> Result<bool> {
+        let shown =
+            disk::shown_state(&self.index).map_err(|error| disk::read_error(&self.directory, &error))?;
+        Ok(shown != Some(self.catalogue.state()?))
+    }
+
     /// The chunk with this id, in the first file (by path) that holds it.
     pub fn chunk(&self, id: ChunkId) -> Result<Option<ChunkRecord>> {
         Ok(self.catalogue.chunk(id)?)

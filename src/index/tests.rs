@@ -211,6 +211,16 @@ fn a_change_that_only_the_catalogue_has_reaches_the_index_when_it_is_next_opened
 }
 
 #[test]
+fn a_reader_knows_when_the_index_is_behind_the_catalogue() {
+    let library = observatory();
+    assert!(!library.reader().is_behind().unwrap());
+    library.record_only(&[file("late.md", &["The weather mast was moved."])], &[]);
+    assert!(library.reader().is_behind().unwrap());
+    drop(library.writer());
+    assert!(!library.reader().is_behind().unwrap());
+}
+
+#[test]
 fn any_sequence_of_changes_and_interruptions_ends_where_a_fresh_index_would() {
     // A step gives one of three files one of four contents (the last is: removed), whole or interrupted.
     let contents = [&["red one", "shared"][..], &["green two", "shared", "shared"], &[]];
