@@ -170,7 +170,7 @@ fn exact_weights_agree_with_the_reference() {
     }
 }
 
-/// As users run it: 8-bit activations in the quantised products and a cache in f16. Logits move by some tenths, so
+/// As users run it: weights as the file has them and a cache in f16. Logits move by some hundredths to tenths, so
 /// tokens are compared up to the first near tie, two best logits within 0.6.
 #[test]
 fn quantized_weights_agree_up_to_near_ties() {
