@@ -5,6 +5,8 @@
 
 use candle_core::quantized::GgmlDType;
 
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
 use super::simd::{self, Kernel, multiply_add};
 
 /// A format of weights that this module reads straight from the file's bytes.
@@ -64,12 +66,42 @@ impl Format {
     /// Rows of weights, each as long as `activations`, times `activations`: one sum for every number of `out`, added
     /// to it with `ADD`.
     pub fn multiply<const ADD: bool>(self, rows: &[u8], activations: &[f32], out: &mut [f32]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(layout) = self.avx2() {
+            return avx2::multiply(layout, rows, activations, out, ADD);
+        }
+        self.multiply_plainly::<ADD>(rows, activations, out);
+    }
+
+    /// [`Self::multiply`] as the compiler vectorises it.
+    pub(super) fn multiply_plainly<const ADD: bool>(self, rows: &[u8], activations: &[f32], out: &mut [f32]) {
         simd::run(Multiply::<ADD> { format: self, rows, activations, out });
     }
 
     /// Weights in f32, as many as `out` holds.
     pub fn unpack(self, blocks: &[u8], out: &mut [f32]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(layout) = self.avx2() {
+            return avx2::unpack(layout, blocks, out);
+        }
+        self.unpack_plainly(blocks, out);
+    }
+
+    /// [`Self::unpack`] as the compiler vectorises it.
+    pub(super) fn unpack_plainly(self, blocks: &[u8], out: &mut [f32]) {
         simd::run(Unpack { format: self, blocks, out });
+    }
+
+    /// The format's own code for this processor, where there is some.
+    #[cfg(target_arch = "x86_64")]
+    fn avx2(self) -> Option<avx2::Layout> {
+        let layout = match self {
+            Self::Q4_0 => avx2::Layout::Q4_0,
+            Self::Q4_1 => avx2::Layout::Q4_1,
+            Self::Q8_0 => avx2::Layout::Q8_0,
+            _ => return None,
+        };
+        avx2::is_available().then_some(layout)
     }
 }
 
@@ -391,7 +423,7 @@ mod tests {
                 assert_eq!(bytes.len(), rows * format.row_bytes(columns).unwrap());
 
                 let mut unpacked = vec![9.0; rows * columns];
-                format.unpack(&bytes, &mut unpacked);
+                format.unpack_plainly(&bytes, &mut unpacked);
                 for (a, b) in unpacked.iter().zip(&expected) {
                     // Weights up to 2; a fused product rounds once less, by less than 2^-22 of scale and least weight.
                     assert!((a - b).abs() <= 1e-6, "{dtype:?}: {a} and {b}");
@@ -399,8 +431,8 @@ mod tests {
 
                 let activations: Vec<f32> = (0..columns).map(|i| number(i + 17)).collect();
                 let (mut plain, mut added) = (vec![9.0; rows], vec![1.0; rows]);
-                format.multiply::<false>(&bytes, &activations, &mut plain);
-                format.multiply::<true>(&bytes, &activations, &mut added);
+                format.multiply_plainly::<false>(&bytes, &activations, &mut plain);
+                format.multiply_plainly::<true>(&bytes, &activations, &mut added);
                 for row in 0..rows {
                     let weights = &expected[row * columns..(row + 1) * columns];
                     let terms = weights.iter().zip(&activations).map(|(a, b)| f64::from(*a) * f64::from(*b));

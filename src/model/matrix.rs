@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::{ModelError, blocks::Format, gemm, simd};
 
-/// Up to so many rows are multiplied one by one; from there on unpacking a panel pays (measured: 6 on AVX-512).
+/// Up to so many rows are multiplied one by one; from there on unpacking a panel pays.
 const FEW_ROWS: usize = 5;
 /// Rows of a panel: a multiple of the rows that gemm's kernels take, and few enough that its numbers stay in the
 /// second-level cache.

@@ -5,6 +5,8 @@
 //! [`tokenizer`], [`prompt`] and [`sampler`] stand between text and tokens; [`hub`] brings a model onto this machine.
 
 pub mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod blocks;
 pub mod config;
 mod gemm;
