@@ -9,6 +9,7 @@ pub use super::{
     doctor::doctor,
     sample::sample_corpus,
 };
+pub use crate::store::maintain::{Pruned as PruneReport, Verification as CacheVerification};
 use super::{
     protocol::Failure,
     resources::{fingerprint, load_model},
@@ -53,22 +54,6 @@ pub struct CacheListing {
     pub groups: Vec<CacheGroup>,
 }
 
-/// What `cache verify` found. Damaged, foreign and unfinished files have been removed: their chunks are encoded
-/// again when they are next needed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct CacheVerification {
-    pub files: usize,
-    pub bytes: u64,
-    pub sound: usize,
-    pub damaged: Vec<PathBuf>,
-    /// Files that could not be read; they are still there.
-    pub unreadable: Vec<PathBuf>,
-    /// Files with no record, adopted; records with no file, dropped.
-    pub adopted: usize,
-    pub dropped: usize,
-    pub unfinished: usize,
-}
-
 /// What `cache prune` may remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PruneScope {
@@ -76,14 +61,6 @@ pub enum PruneScope {
     Unused,
     /// Every cache.
     All,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct PruneReport {
-    pub removed_files: usize,
-    pub removed_bytes: u64,
-    pub kept_files: usize,
-    pub kept_bytes: u64,
 }
 
 /// How far fetching a model has come.
@@ -159,17 +136,7 @@ pub fn cache_verify(
 ) -> Result<CacheVerification, Failure> {
     let data = &config.paths.data;
     let mut catalogue = Catalogue::open(data)?;
-    let found = maintain::verify(data, &mut catalogue, progress)?;
-    Ok(CacheVerification {
-        files: found.files,
-        bytes: found.bytes,
-        sound: found.sound,
-        damaged: found.damaged,
-        unreadable: found.unreadable,
-        adopted: found.adopted,
-        dropped: found.dropped,
-        unfinished: found.unfinished,
-    })
+    Ok(maintain::verify(data, &mut catalogue, progress)?)
 }
 
 /// Removes caches. Where the model in use cannot be told, the caches of all models count as used.
@@ -181,13 +148,7 @@ pub fn cache_prune(config: &Config, scope: PruneScope) -> Result<PruneReport, Fa
         PruneScope::All => Prune::All,
         PruneScope::Unused => Prune::Unused { current: current_fingerprint(config), indexed: &indexed },
     };
-    let pruned = maintain::prune(data, &mut catalogue, what)?;
-    Ok(PruneReport {
-        removed_files: pruned.removed_files,
-        removed_bytes: pruned.removed_bytes,
-        kept_files: pruned.kept_files,
-        kept_bytes: pruned.kept_bytes,
-    })
+    Ok(maintain::prune(data, &mut catalogue, what)?)
 }
 
 /// The configured model's, when it is on this machine and can be used.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{
     StoreError,
@@ -53,7 +54,7 @@ pub struct Reconciled {
 }
 
 /// What [`verify`] found and did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
     pub files: usize,
     /// Allocated on disk, for all files looked at.
@@ -80,7 +81,7 @@ pub enum Prune<'a> {
 }
 
 /// What [`prune`] did; bytes as allocated on disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
     pub removed_files: usize,
     pub removed_bytes: u64,
