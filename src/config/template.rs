@@ -26,10 +26,10 @@ impl Config {
             },
             corpus: CorpusSettings { chunk_tokens: 384, max_file_bytes: 32 << 20 },
             answer: AnswerSettings {
-                chunks: 4,
+                chunks: 3,
                 strategy: Strategy::Ape,
                 attention_temperature: 0.9,
-                attention_scale: 0.9,
+                attention_scale: 1.0,
                 temperature: 0.0,
                 top_p: None,
                 seed: 0,
