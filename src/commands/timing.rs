@@ -132,7 +132,7 @@ pub fn bars(rows: &[(&str, &Timings)], style: Style) -> String {
             pad(name, names),
             style.good(&bar),
             " ".repeat(columns - bar.len().min(columns)),
-            pad_left(&seconds(sum(timings)), 8)
+            pad_left(&seconds(timings.time_to_first_token_seconds), 8)
         );
     }
     text

@@ -9,12 +9,12 @@ pub use super::{
     doctor::doctor,
     sample::sample_corpus,
 };
-pub use crate::store::maintain::{Pruned as PruneReport, Verification as CacheVerification};
 use super::{
     protocol::Failure,
     resources::{fingerprint, load_model},
     visible::visible,
 };
+pub use crate::store::maintain::{Pruned as PruneReport, Verification as CacheVerification};
 use crate::{
     catalogue::Catalogue,
     config::Config,

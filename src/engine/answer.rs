@@ -176,12 +176,15 @@ impl Asking<'_> {
         }
         timings.load.seconds = loading.elapsed().as_secs_f64();
 
+        let had_all = loaded.has_prefix() && segments.iter().all(Option::is_some);
         let encoding = Instant::now();
         let prefix = loaded.prefix(self.cancelled, &mut note)?;
         if segments.iter().any(Option::is_none) {
             self.encode_missing(loaded, retrieval, &mut segments, &mut timings.encode, &mut note)?;
         }
-        timings.encode.seconds = encoding.elapsed().as_secs_f64();
+        if !had_all {
+            timings.encode.seconds = encoding.elapsed().as_secs_f64();
+        }
         Ok(Gathered { prefix, chunks: segments.into_iter().flatten().collect(), origins })
     }
 
