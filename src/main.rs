@@ -136,7 +136,7 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
         Some(Command::Demo(args)) => {
             let exit = demo::run(config, console, &watch_interrupts)?;
             let open_chat = exit == Exit::Done && !args.no_chat && chat::has_terminal();
-            if open_chat { chat::run(config, &screen) } else { Ok(exit) }
+            if open_chat && chat::is_wanted(console)? { chat::run(config, &screen) } else { Ok(exit) }
         }
         Some(Command::Index(args)) => {
             let options = index::IndexOptions {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Error, Exit};
+use super::{Console, Error, Exit};
 use crate::{
     config::Config,
     engine::{Engine, Event},
@@ -28,4 +28,10 @@ pub fn run(config: &Config, screen: Screen) -> Result<Exit, Error> {
 /// Keys can be read and a screen can be drawn.
 pub fn has_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Waits until the user has read what is on the terminal and presses Enter; false at the end of input.
+pub fn is_wanted(console: &mut Console) -> Result<bool, Error> {
+    console.output("Press Enter for the chat, Ctrl-D to leave. ")?;
+    Ok(io::stdin().read_line(&mut String::new())? > 0)
 }
