@@ -225,6 +225,10 @@ impl Worker {
             emit: &|event| drop(events.send(event)),
         };
         let answer = asking.answer(self.resources.loaded()?, &settings, &retrieval, started)?;
+        if answer.timings.encode.seconds > 0.0 {
+            // What was encoded is on disk, or a warning has said why not, before the request is done.
+            let _ = self.resources.loaded()?.written();
+        }
         if request.remember
             && let Err(failure) = self.chat.keep(&self.resources.config, &answer)
         {
