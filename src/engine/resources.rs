@@ -9,7 +9,7 @@ use super::{
 use crate::{
     catalogue::Catalogue,
     config::{Config, ModelSettings},
-    index::{IndexError, Reader},
+    index::Reader,
     model::{
         Model,
         hub::{self, ModelFiles},
@@ -54,28 +54,19 @@ impl Resources {
     /// When the model is not on this machine or cannot be used, or the cache cannot be opened. The next call tries
     /// again: the user may have mended it.
     pub fn loaded(&mut self) -> Result<&mut Loaded, Failure> {
-        if self.loaded.is_none() {
-            self.loaded = Some(Loaded::new(&self.config, self.events.clone())?);
-        }
-        self.loaded.as_mut().ok_or_else(super::failure::nothing_indexed)
-    }
-
-    /// The index, opened at the first call, and the loaded model.
-    pub fn reader_and_loaded(&mut self) -> Result<(&mut Reader, &mut Loaded), Failure> {
-        self.reader()?;
-        self.loaded()?;
-        match (&mut self.reader, &mut self.loaded) {
-            (Some(reader), Some(loaded)) => Ok((reader, loaded)),
-            _ => Err(super::failure::nothing_indexed()),
-        }
+        opened(&mut self.loaded, || Loaded::new(&self.config, self.events.clone()))
     }
 
     /// The index, opened at the first call.
     pub fn reader(&mut self) -> Result<&mut Reader, Failure> {
-        if self.reader.is_none() {
-            self.reader = Some(Reader::open(&self.config.paths.data)?);
-        }
-        self.reader.as_mut().ok_or_else(super::failure::nothing_indexed)
+        opened(&mut self.reader, || Ok(Reader::open(&self.config.paths.data)?))
+    }
+
+    /// Both at once.
+    pub fn reader_and_loaded(&mut self) -> Result<(&mut Reader, &mut Loaded), Failure> {
+        let Self { config, loaded, reader, events } = self;
+        let reader = opened(reader, || Ok(Reader::open(&config.paths.data)?))?;
+        Ok((reader, opened(loaded, || Loaded::new(config, events.clone()))?))
     }
 
     /// Opens the index again at its next use: needed when it was built anew.
@@ -85,12 +76,11 @@ impl Resources {
 
     /// What there is to work with. A missing model or index is not an error here.
     pub fn status(&mut self) -> Result<Status, Failure> {
-        let counts = match Reader::open(&self.config.paths.data) {
-            Ok(reader) => reader.counts()?,
-            Err(IndexError::NothingIndexed) => Default::default(),
-            // The next index run builds it again from the catalogue; only a search has to fail.
-            Err(IndexError::Damaged { .. }) => Catalogue::open(&self.config.paths.data)?.counts()?,
-            Err(error) => return Err(error.into()),
+        // The catalogue alone: opening the index checks every file of it, which only a search has to wait for.
+        let data = &self.config.paths.data;
+        let counts = match Catalogue::exists(data) {
+            true => Catalogue::open(data)?.counts()?,
+            false => Default::default(),
         };
         let mut status = Status {
             files: counts.files,
@@ -105,6 +95,14 @@ impl Resources {
             status.cache_bytes = loaded.store.usage()?.bytes;
         }
         Ok(status)
+    }
+}
+
+/// What `slot` holds, put there by `open` at the first call.
+fn opened<T>(slot: &mut Option<T>, open: impl FnOnce() -> Result<T, Failure>) -> Result<&mut T, Failure> {
+    match slot {
+        Some(present) => Ok(present),
+        empty => Ok(empty.insert(open()?)),
     }
 }
 
