@@ -79,12 +79,11 @@ fn request(
     console.progress("starting", 0, 0, "");
     let command = |id| {
         Command::Ask(AskRequest {
-            remember: false,
             id,
             question: question.to_owned(),
             strategy,
-            chunks: None,
             max_tokens,
+            ..AskRequest::default()
         })
     };
     let outcome = session.request(console, command, &mut |console, event| {

@@ -51,8 +51,7 @@ fn compare(
             question: question.to_owned(),
             strategies: strategies.clone(),
             runs: options.runs,
-            chunks: None,
-            max_tokens: None,
+            ..CompareRequest::default()
         })
     };
     let mut answers = 0;
@@ -206,6 +205,7 @@ mod tests {
     fn result(answer: Answer, speedup: f64, agreement: (usize, usize)) -> ComparisonResult {
         let spread = |median: f64| Spread { median, min: median * 0.9, max: median * 1.2 };
         ComparisonResult {
+            first_token_divergence: None,
             time_to_first_token_seconds: spread(answer.timings.time_to_first_token_seconds),
             total_seconds: spread(answer.timings.total_seconds),
             tokens_per_second: spread(answer.timings.decode.tokens_per_second),

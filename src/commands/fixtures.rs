@@ -38,6 +38,9 @@ pub fn full_timings() -> Timings {
 
 pub fn chunks() -> Vec<RetrievedChunk> {
     let chunk = |rank: usize, name: &str, lines, score, cached| RetrievedChunk {
+        cache_bytes: 0,
+        matches: Vec::new(),
+        reason: Default::default(),
         rank,
         id: format!("{rank:064x}"),
         label: format!("{name} § Closing"),
@@ -61,6 +64,7 @@ pub fn chunks() -> Vec<RetrievedChunk> {
 
 pub fn answer() -> Answer {
     Answer {
+        chat: None,
         question: "When does the dome close?".into(),
         text: "At 45 km/h of wind [dome.md § Closing].".into(),
         strategy: Strategy::Ape,
@@ -98,6 +102,7 @@ pub fn answer_events(id: u64, answer: Answer) -> Vec<Event> {
 
 pub fn status() -> Status {
     Status {
+        encode_tokens_per_second: None,
         model: Some(ModelSummary {
             name: "SmolLM2-135M-Instruct".into(),
             architecture: "llama".into(),

@@ -126,6 +126,7 @@ fn verb(phase: IndexPhase) -> &'static str {
     match phase {
         IndexPhase::Walk => "finding files",
         IndexPhase::Read => "reading",
+        IndexPhase::Split => "splitting",
         IndexPhase::Index => "indexing",
         IndexPhase::Encode => "encoding",
     }
@@ -257,7 +258,14 @@ mod tests {
     fn run(report: IndexReport, options: &IndexOptions, verbosity: Verbosity) -> (Exit, String, String) {
         let (mut console, output, error) = Console::captured(verbosity);
         let id = RequestId(1);
-        let encode = |done| Progress { phase: IndexPhase::Encode, done, total: 9873, unit: Unit::Tokens };
+        let encode = |done| Progress {
+            phase: IndexPhase::Encode,
+            done,
+            total: 9873,
+            unit: Unit::Tokens,
+            cache_bytes: 0,
+            hold: None,
+        };
         let events = [
             Event::Ready(Status { files: 0, chunks: 0, cache_bytes: 0, ..fixtures::status() }),
             Event::Progress { id, progress: encode(0) },

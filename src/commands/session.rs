@@ -142,6 +142,7 @@ pub fn unexpected(outcome: &Outcome) -> Error {
         Outcome::Comparison(_) => "a comparison",
         Outcome::Indexed(_) => "an index report",
         Outcome::Found(_) => "a list of chunks",
+        Outcome::Catalogue(_) => "something from the catalogue",
     };
     Error::Failed(Failure {
         kind: FailureKind::Internal,

@@ -5,8 +5,9 @@ use std::{collections::HashSet, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use super::{
-    chats::{ChatMessage, ChatSummary, chat, chats, delete_chat},
+    chats::{ChatMessage, chat, chats, delete_chat},
     doctor::doctor,
+    protocol::ChatSummary,
     sample::sample_corpus,
 };
 use super::{

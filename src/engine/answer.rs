@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     failure::{index_behind, nothing_found, nothing_indexed},
-    protocol::{Answer, CacheOrigin, Event, Failure, RequestId, RetrievedChunk, StopReason},
+    protocol::{Answer, CacheOrigin, ChunkReason, Event, Failure, RequestId, RetrievedChunk, StopReason},
     resources::{Loaded, Resources},
     timing::{DecodeTiming, EncodeTiming, LoadTiming, PrefillTiming, Timings},
     visible::visible,
@@ -78,6 +78,9 @@ pub(super) fn source(rank: usize, hit: &Hit, cached: bool) -> RetrievedChunk {
         tokens: chunk.tokens,
         cached,
         text: visible(&chunk.text).into_owned(),
+        cache_bytes: 0,
+        matches: Vec::new(),
+        reason: ChunkReason::Found,
     }
 }
 
@@ -141,6 +144,7 @@ impl Asking<'_> {
             origins,
             tokens: written.tokens,
             timings,
+            chat: None,
         })
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    protocol::{Answer, Failure, FailureKind},
+    protocol::{Answer, ChatId, ChatSummary, Failure, FailureKind, Keep},
     visible::visible,
 };
 use crate::{
@@ -16,17 +16,6 @@ use crate::{
 
 /// Longest title of a chat, in characters; it is the start of its first question.
 const TITLE_CHARACTERS: usize = 80;
-
-/// A chat, for lists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatSummary {
-    pub id: i64,
-    /// Seconds since the Unix epoch.
-    pub started: i64,
-    pub title: String,
-    /// Questions and answers.
-    pub messages: usize,
-}
 
 /// One question or answer of a chat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,36 +80,31 @@ fn no_such_chat(id: i64) -> Failure {
     )
 }
 
-/// Writes down the chat of one engine, from its first answer on.
-#[derive(Default)]
-pub(super) struct ChatLog {
-    session: Option<SessionId>,
-}
-
-impl ChatLog {
-    /// Keeps a question and its answer. A chat that was deleted meanwhile goes on as a new one.
-    pub fn keep(&mut self, config: &Config, answer: &Answer) -> Result<(), Failure> {
-        let mut catalogue = Catalogue::open(&config.paths.data)?;
-        let question =
-            Message { role: Role::User, text: answer.question.clone(), sources: None, timings: None };
-        let reply = Message {
-            role: Role::Assistant,
-            text: answer.text.clone(),
-            sources: serde_json::to_value(&answer.sources).ok(),
-            timings: serde_json::to_value(&answer.timings).ok(),
-        };
-        let known = match self.session {
-            Some(session) if catalogue.append_message(session, &question)?.is_some() => session,
-            _ => {
-                let title: String = answer.question.chars().take(TITLE_CHARACTERS).collect();
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-                let session = catalogue.start_session(&title, now)?;
-                catalogue.append_message(session, &question)?;
-                session
-            }
-        };
-        self.session = Some(known);
-        catalogue.append_message(known, &reply)?;
-        Ok(())
-    }
+/// Keeps a question and its answer where `keep` says, and says in which chat they are.
+pub(super) fn keep(config: &Config, keep: Keep, answer: &Answer) -> Result<Option<ChatId>, Failure> {
+    let known = match keep {
+        Keep::No => return Ok(None),
+        Keep::NewChat => None,
+        Keep::Chat(id) => Some(SessionId(id.0)),
+    };
+    let mut catalogue = Catalogue::open(&config.paths.data)?;
+    let question = Message { role: Role::User, text: answer.question.clone(), sources: None, timings: None };
+    let reply = Message {
+        role: Role::Assistant,
+        text: answer.text.clone(),
+        sources: serde_json::to_value(&answer.sources).ok(),
+        timings: serde_json::to_value(&answer.timings).ok(),
+    };
+    let session = match known {
+        Some(session) if catalogue.append_message(session, &question)?.is_some() => session,
+        _ => {
+            let title: String = answer.question.chars().take(TITLE_CHARACTERS).collect();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+            let session = catalogue.start_session(&title, now)?;
+            catalogue.append_message(session, &question)?;
+            session
+        }
+    };
+    catalogue.append_message(session, &reply)?;
+    Ok(Some(ChatId(session.0)))
 }

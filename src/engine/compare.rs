@@ -158,6 +158,7 @@ fn summary(
             let same = answer.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
             (same, tokens.len())
         }),
+        first_token_divergence: None,
         answer,
         runs: timings,
     })

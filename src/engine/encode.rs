@@ -129,7 +129,14 @@ impl EncodeJob {
     /// Says how far the encoding has come.
     pub fn tell(&self, events: &Events) {
         let (phase, unit) = (IndexPhase::Encode, Unit::Tokens);
-        let progress = Progress { phase, done: self.done_tokens, total: self.total_tokens, unit };
+        let progress = Progress {
+            phase,
+            done: self.done_tokens,
+            total: self.total_tokens,
+            unit,
+            cache_bytes: 0,
+            hold: None,
+        };
         let _ = events.send(Event::Progress { id: self.id, progress });
     }
 

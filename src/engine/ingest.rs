@@ -43,7 +43,14 @@ pub(super) struct Surroundings<'a> {
 
 impl Surroundings<'_> {
     fn tell(&self, phase: IndexPhase, done: usize, total: usize) {
-        (self.progress)(Progress { phase, done: done as u64, total: total as u64, unit: Unit::Files });
+        (self.progress)(Progress {
+            phase,
+            done: done as u64,
+            total: total as u64,
+            unit: Unit::Files,
+            cache_bytes: 0,
+            hold: None,
+        });
     }
 }
 

@@ -3,11 +3,16 @@
 //! Every text in an [`Event`] that came from a document, a file name or the model has been through
 //! [`visible`](super::visible), so that printing it cannot send an escape sequence to a terminal.
 
+mod catalogue;
+mod outcome;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::timing::{Spread, Timings};
+pub use catalogue::*;
+pub use outcome::*;
+
 use crate::config::Strategy;
 
 /// Names one request; every event about it carries the same id.
@@ -21,12 +26,34 @@ pub enum Command {
     Compare(CompareRequest),
     Index(IndexRequest),
     Search(SearchRequest),
+    /// Looks something up in the catalogue, or changes it. Does not wait for an answer under way.
+    Catalogue(CatalogueRequest),
+    /// Holds an index run where it is.
+    Pause(RequestId),
+    /// Lets a held index run go on.
+    Resume(RequestId),
     Cancel(RequestId),
     Shutdown,
 }
 
+impl Command {
+    /// The same command as the request `id`. What is about another request stays as it is.
+    #[must_use]
+    pub fn with_id(mut self, id: RequestId) -> Self {
+        match &mut self {
+            Self::Ask(request) => request.id = id,
+            Self::Compare(request) => request.id = id,
+            Self::Index(request) => request.id = id,
+            Self::Search(request) => request.id = id,
+            Self::Catalogue(request) => request.id = id,
+            Self::Pause(_) | Self::Resume(_) | Self::Cancel(_) | Self::Shutdown => {}
+        }
+        self
+    }
+}
+
 /// A question; what is `None` is taken from the configuration.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct AskRequest {
     pub id: RequestId,
     pub question: String,
@@ -34,12 +61,61 @@ pub struct AskRequest {
     /// Chunks to retrieve.
     pub chunks: Option<usize>,
     pub max_tokens: Option<usize>,
-    /// Keep question and answer among the chats of the catalogue.
-    pub remember: bool,
+    pub selection: Selection,
+    /// The turns before this one, oldest first. They are part of the query side, after the documents; the oldest are
+    /// left out where they take too much of the model's context.
+    pub history: Vec<EarlierTurn>,
+    pub keep: Keep,
+}
+
+/// A question and its answer that came before the one being asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierTurn {
+    pub question: String,
+    pub answer: String,
+}
+
+/// Whether question and answer are kept among the chats of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keep {
+    #[default]
+    No,
+    /// As the first turn of a chat of its own; the answer says which.
+    NewChat,
+    /// At the end of this chat, or of a new one where it was deleted.
+    Chat(ChatId),
+}
+
+/// Names a chat of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChatId(pub i64);
+
+/// Which chunks a question may draw on. Empty, it is whatever the search finds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selection {
+    /// Indexed files, and folders in or above them: nothing else is searched. Everything when empty.
+    pub scope: Vec<PathBuf>,
+    /// Used whatever the search finds, before what it finds.
+    pub pinned: Vec<Pin>,
+    /// Ids of chunks that are not used.
+    pub dropped: Vec<String>,
+    /// Ids of the chunks of the turn before, best first: used beside what is found where the question's own
+    /// retrieval is weak.
+    pub carried: Vec<String>,
+}
+
+/// What the user wants the next question to draw on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Pin {
+    /// A chunk by its id.
+    Chunk(String),
+    /// Every chunk of an indexed file, as far as they fit.
+    File(PathBuf),
 }
 
 /// One question through several strategies, each `runs` times.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct CompareRequest {
     pub id: RequestId,
     pub question: String,
@@ -47,6 +123,7 @@ pub struct CompareRequest {
     pub runs: usize,
     pub chunks: Option<usize>,
     pub max_tokens: Option<usize>,
+    pub selection: Selection,
 }
 
 /// Bring the index up to date with the folders' files.
@@ -61,7 +138,7 @@ pub struct IndexRequest {
     pub encode: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct SearchRequest {
     pub id: RequestId,
     pub question: String,
@@ -97,6 +174,24 @@ pub enum Event {
         id: RequestId,
         text: String,
     },
+    /// One run of a comparison is done.
+    Measured {
+        id: RequestId,
+        /// From 1.
+        run: usize,
+        runs: usize,
+        answer: Box<Answer>,
+    },
+    /// What encoding will take, before it begins.
+    Estimated {
+        id: RequestId,
+        estimate: EncodeEstimate,
+    },
+    /// A file is left out of the index.
+    LeftOut {
+        id: RequestId,
+        issue: FileIssue,
+    },
     /// Something went wrong without ending the request.
     Warning {
         id: Option<RequestId>,
@@ -123,6 +218,9 @@ pub struct Status {
     pub cached_chunks: usize,
     pub cache_bytes: u64,
     pub cache_budget_bytes: u64,
+    /// Tokens encoded per second when chunks were last encoded on this machine; `None` before that.
+    #[serde(default)]
+    pub encode_tokens_per_second: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -145,6 +243,33 @@ pub struct Progress {
     pub total: u64,
     /// What `done` and `total` count.
     pub unit: Unit,
+    /// Bytes of KV cache on disk by now.
+    pub cache_bytes: u64,
+    /// Why nothing moves now.
+    pub hold: Option<Hold>,
+}
+
+/// Why an index run stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hold {
+    /// The user paused it.
+    Paused,
+    /// It gives way to a question.
+    Question,
+}
+
+/// What encoding the chunks without a cache will take.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct EncodeEstimate {
+    pub chunks: usize,
+    pub tokens: u64,
+    /// Bytes of cache that they take.
+    pub bytes: u64,
+    /// Bytes that the budget leaves.
+    pub free_bytes: u64,
+    /// At the speed of the last encoding on this machine; `None` before the first.
+    pub seconds: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -152,6 +277,7 @@ pub struct Progress {
 pub enum IndexPhase {
     Walk,
     Read,
+    Split,
     Index,
     Encode,
 }
@@ -185,6 +311,25 @@ pub struct RetrievedChunk {
     /// The chunk's KV cache is on disk or in memory.
     pub cached: bool,
     pub text: String,
+    /// Bytes of its cache file, whether it is there or not; 0 while unknown.
+    #[serde(default)]
+    pub cache_bytes: u64,
+    /// Where in `text` words of the question stand: bytes from and to, in order, not overlapping.
+    #[serde(default)]
+    pub matches: Vec<(usize, usize)>,
+    #[serde(default)]
+    pub reason: ChunkReason,
+}
+
+/// Why a chunk is among those of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChunkReason {
+    #[default]
+    Found,
+    Pinned,
+    /// From the turn before.
+    Carried,
 }
 
 /// Where a chunk's KV cache came from.
@@ -199,133 +344,4 @@ pub enum CacheOrigin {
     Repaired,
     /// The strategy uses no cache.
     Unused,
-}
-
-/// How a request ended well.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    Answer(Answer),
-    Comparison(Comparison),
-    Indexed(IndexReport),
-    Found(Vec<RetrievedChunk>),
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
-    pub question: String,
-    pub text: String,
-    pub strategy: Strategy,
-    pub stop: StopReason,
-    /// The chunks the answer could draw on, by rank.
-    pub sources: Vec<RetrievedChunk>,
-    /// Where each source's cache came from, in the order of `sources`.
-    pub origins: Vec<CacheOrigin>,
-    /// The generated token ids.
-    pub tokens: Vec<u32>,
-    pub timings: Timings,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    /// The model ended its answer.
-    EndOfText,
-    /// The answer reached the most tokens asked for.
-    MaxTokens,
-    /// The answer reached the model's context length.
-    ContextFull,
-    Cancelled,
-}
-
-/// One question through several strategies.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    pub question: String,
-    pub runs: usize,
-    pub sources: Vec<RetrievedChunk>,
-    pub rows: Vec<ComparisonRow>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ComparisonRow {
-    pub strategy: Strategy,
-    /// What the runs gave, or why there are none.
-    pub result: Result<ComparisonResult, Failure>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ComparisonResult {
-    pub time_to_first_token_seconds: Spread,
-    pub total_seconds: Spread,
-    pub tokens_per_second: Spread,
-    /// The answer of the first run; greedy answers do not differ between runs.
-    pub answer: Answer,
-    /// The timings of every run.
-    pub runs: Vec<Timings>,
-    /// How many times sooner than `full` the first token came, by medians; `None` without `full`.
-    pub first_token_speedup: Option<f64>,
-    /// Leading greedy tokens that are the same as `full`'s, of how many; `None` without `full`.
-    pub agreement: Option<(usize, usize)>,
-}
-
-/// What an index run did.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct IndexReport {
-    pub files_added: usize,
-    pub files_changed: usize,
-    pub files_removed: usize,
-    pub files_unchanged: usize,
-    pub chunks_added: usize,
-    pub chunks_removed: usize,
-    /// Chunks encoded in this run, and their tokens.
-    pub chunks_encoded: usize,
-    pub tokens_encoded: usize,
-    /// Chunks left to be encoded when first retrieved, because the budget is spent or encoding was not asked for.
-    pub chunks_left: usize,
-    pub cache_bytes: u64,
-    pub seconds: f64,
-    pub encode_seconds: f64,
-    pub cancelled: bool,
-    /// Files left out, and why.
-    pub issues: Vec<FileIssue>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileIssue {
-    pub path: PathBuf,
-    pub reason: String,
-}
-
-/// Why a request could not be carried out: what happened, and what to do next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    pub kind: FailureKind,
-    pub message: String,
-    /// What to do next, a sentence.
-    pub hint: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureKind {
-    /// No model on this machine.
-    NoModel,
-    /// The model cannot be used.
-    UnsupportedModel,
-    /// Nothing is indexed.
-    NoDocuments,
-    /// No document has a word of the question.
-    NoMatch,
-    /// Prefix, chunks, question and answer do not fit the model's context.
-    ContextTooLong,
-    /// Another process is indexing.
-    Busy,
-    Cancelled,
-    /// The request makes no sense as it is.
-    BadRequest,
-    /// The disk, the database or the index failed.
-    Storage,
-    /// Anything else; a defect.
-    Internal,
 }

@@ -20,7 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
     answer::{Asking, retrieve, source},
-    chats::ChatLog,
+    chats,
     compare::compare,
     encode::EncodeJob,
     ingest::{Surroundings, ingest},
@@ -63,7 +63,6 @@ impl Engine {
             own: commands.clone(),
             ingesting: None,
             encoding: None,
-            chat: ChatLog::default(),
         };
         let thread = std::thread::spawn(move || worker.run(&queue));
         let engine = Self { commands, flags, requests: AtomicU64::new(1), thread: Some(thread) };
@@ -83,7 +82,9 @@ impl Engine {
             Command::Ask(AskRequest { id, .. })
             | Command::Compare(CompareRequest { id, .. })
             | Command::Index(IndexRequest { id, .. })
+            | Command::Catalogue(CatalogueRequest { id, .. })
             | Command::Search(SearchRequest { id, .. }) => self.flags.add(*id),
+            Command::Pause(_) | Command::Resume(_) => {}
         }
         if self.commands.send(Message::Command(command)).is_err() {
             tracing::error!("the engine has ended");
@@ -139,7 +140,6 @@ struct Worker {
     own: Sender<Message>,
     ingesting: Option<JoinHandle<()>>,
     encoding: Option<EncodeJob>,
-    chat: ChatLog,
 }
 
 impl Worker {
@@ -193,6 +193,7 @@ impl Worker {
                 Ok(()) => return,
                 Err(failure) => (request.id, Err(failure)),
             },
+            Command::Catalogue(_) | Command::Pause(_) | Command::Resume(_) => return,
             Command::Cancel(_) | Command::Shutdown => return,
         };
         self.finish(id, result);
@@ -224,16 +225,17 @@ impl Worker {
             cancelled: &|| flag.load(Ordering::Relaxed),
             emit: &|event| drop(events.send(event)),
         };
-        let answer = asking.answer(self.resources.loaded()?, &settings, &retrieval, started)?;
+        let mut answer = asking.answer(self.resources.loaded()?, &settings, &retrieval, started)?;
         if answer.timings.encode.seconds > 0.0 {
             // What was encoded is on disk, or a warning has said why not, before the request is done.
             let _ = self.resources.loaded()?.written();
         }
-        if request.remember
-            && let Err(failure) = self.chat.keep(&self.resources.config, &answer)
-        {
-            let message = format!("this answer could not be kept among the chats: {}", failure.message);
-            self.emit(Event::Warning { id: Some(request.id), message });
+        match chats::keep(&self.resources.config, request.keep, &answer) {
+            Ok(chat) => answer.chat = chat,
+            Err(failure) => {
+                let message = format!("this answer could not be kept among the chats: {}", failure.message);
+                self.emit(Event::Warning { id: Some(request.id), message });
+            }
         }
         Ok(Outcome::Answer(answer))
     }

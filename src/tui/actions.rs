@@ -3,15 +3,19 @@
 use std::path::PathBuf;
 
 use super::{
-    app::{App, Effect, Request},
+    app::{App, Effect, View},
     entry::{Entry, Note, Stage, Turn},
     format::{STRATEGIES, strategy},
     keys::Action,
-    panes::Focus,
+    overlay::Overlay,
+    panes::{Focus, Side},
     shelf,
     slash::{self, Slash},
 };
-use crate::config::Strategy;
+use crate::{
+    config::Strategy,
+    engine::{AskRequest, Command, IndexRequest, Keep, SearchRequest},
+};
 
 impl App {
     /// Does what a key stands for.
@@ -38,21 +42,40 @@ impl App {
             Action::PageDown => self.transcript.scroll_pages(1),
             Action::Oldest => self.transcript.show_oldest(),
             Action::Newest => self.transcript.show_newest(),
-            Action::SwitchPane => {
-                self.focus = if self.focus == Focus::Input { Focus::Sources } else { Focus::Input };
-            }
-            Action::LeaveSources => self.focus = Focus::Input,
+            Action::NextPane => self.focus_on(self.focus.next()),
+            Action::PreviousPane => self.focus_on(self.focus.previous()),
+            Action::ToQuestion => self.focus_on(Focus::Input),
             Action::PreviousSource => self.shelf.select(-1, self.sources().len()),
             Action::NextSource => self.shelf.select(1, self.sources().len()),
             Action::SourcePageUp => self.scroll_source(-1),
             Action::SourcePageDown => self.scroll_source(1),
             Action::NextStrategy => self.strategy = strategy_after(self.strategy),
-            Action::OpenHelp => self.help = Some(0),
-            Action::CloseHelp => self.help = None,
-            Action::HelpUp => self.scroll_help(-1),
-            Action::HelpDown => self.scroll_help(1),
+            Action::Open(view) => return self.open(view),
+            Action::OpenHelp => self.overlay = Some(Overlay::Help { top: 0 }),
+            Action::OpenPalette | Action::OpenThemes => {}
+            Action::Comparison(action) => return self.perform_comparison(action),
+            Action::Indexing(action) => return self.perform_indexing(action),
+            Action::Chats(action) => return self.perform_chats(action),
+            Action::Log(action) => return self.perform_log(action),
+            Action::Overlay(action) => return self.perform_overlay(action),
         }
         Vec::new()
+    }
+
+    /// Shows a view.
+    pub(super) fn open(&mut self, view: View) -> Vec<Effect> {
+        self.view = view;
+        Vec::new()
+    }
+
+    /// Gives the keyboard to a pane, and shows it.
+    pub(super) fn focus_on(&mut self, focus: Focus) {
+        self.focus = focus;
+        match focus {
+            Focus::Sources => self.side = Side::Sources,
+            Focus::Timings => self.side = Side::Timings,
+            Focus::Input | Focus::Conversation => {}
+        }
     }
 
     /// Sends the question, or does what the slash command says.
@@ -78,19 +101,25 @@ impl App {
         let question = self.input.take();
         let turn = Turn::new(question.clone(), self.strategy, self.now);
         self.transcript.push(Entry::Turn(Box::new(turn)));
-        vec![Effect::Request(Request::Ask { question, strategy: self.strategy })]
+        let request = AskRequest {
+            question,
+            strategy: Some(self.strategy),
+            keep: self.chat.map_or(Keep::NewChat, Keep::Chat),
+            ..AskRequest::default()
+        };
+        vec![Effect::Send(Command::Ask(request))]
     }
 
     fn obey(&mut self, command: Result<Slash, String>) -> Vec<Effect> {
         match command {
-            Ok(Slash::Help) => self.help = Some(0),
+            Ok(Slash::Help) => self.overlay = Some(Overlay::Help { top: 0 }),
             Ok(Slash::Quit) => return vec![Effect::Quit],
             Ok(Slash::Strategy(chosen)) => {
                 self.strategy = chosen;
                 self.note(Note::info(format!("Questions are now answered with `{}`.", strategy(chosen))));
             }
             Ok(Slash::Index(path)) => return self.request_index(path),
-            Ok(Slash::Search(words)) => return self.request(Request::Search { words }),
+            Ok(Slash::Search(words)) => return self.request_search(words),
             Err(message) => self.warn(message),
         }
         Vec::new()
@@ -101,15 +130,24 @@ impl App {
             self.warn("Indexing is under way already; wait for its end.");
             return Vec::new();
         }
-        self.request(Request::Index { path })
+        self.ask_engine(Command::Index(IndexRequest {
+            add: vec![path],
+            encode: true,
+            ..IndexRequest::default()
+        }))
     }
 
-    fn request(&mut self, request: Request) -> Vec<Effect> {
+    fn request_search(&mut self, words: String) -> Vec<Effect> {
+        self.ask_engine(Command::Search(SearchRequest { question: words, ..SearchRequest::default() }))
+    }
+
+    /// Sends a command while there is an engine to take it.
+    pub(super) fn ask_engine(&mut self, command: Command) -> Vec<Effect> {
         if self.engine_gone {
             self.warn("The engine has stopped. Quit and start Gibbon again.");
             return Vec::new();
         }
-        vec![Effect::Request(request)]
+        vec![Effect::Send(command)]
     }
 
     /// Marks the running answer as cancelled at once; the engine stops within a token.
@@ -140,11 +178,6 @@ impl App {
         let (_, height) = shelf::split(pane.height.into(), sources.len());
         let rows = shelf::text_rows(chunk, pane.width.into()).len();
         self.shelf.scroll(pages * height.saturating_sub(1).max(1) as isize, rows, height);
-    }
-
-    fn scroll_help(&mut self, rows: isize) {
-        let most = super::view::help_overflow(self.size);
-        self.help = self.help.map(|top| top.saturating_add_signed(rows).min(most));
     }
 
     pub(super) fn note(&mut self, note: Note) {

@@ -1,22 +1,27 @@
 //! The state of the screen, what can happen to it, and what it asks for in return.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use crossterm::event::{KeyEvent, KeyEventKind};
 use ratatui::layout::Size;
 
 use super::{
+    chats::ChatList,
+    comparison::ComparisonView,
     entry::{Entry, Turn},
+    indexing::IndexingView,
     input::Input,
     keys::{self, Context},
-    panes::{Focus, Panes},
+    log::LogView,
+    overlay::Overlay,
+    panes::{Focus, Panes, Side},
     shelf::Shelf,
     theme::Theme,
     transcript::Transcript,
 };
 use crate::{
     config::Strategy,
-    engine::{Event, Progress, RequestId, RetrievedChunk, Status},
+    engine::{ChatId, Command, Event, Progress, RequestId, RetrievedChunk, Status},
 };
 
 /// A press of Ctrl-C counts as the second one for this long.
@@ -39,11 +44,8 @@ pub enum What {
     Paste(String),
     Resized(Size),
     Engine(Box<Event>),
-    /// The engine has the request that the last [`Effect::Request`] asked for.
-    Sent {
-        request: Request,
-        id: RequestId,
-    },
+    /// The engine has the command that the last [`Effect::Send`] asked for; it has its id now.
+    Sent(Command),
     /// The engine will say no more.
     EngineGone,
     /// The moment of [`App::deadline`] has come.
@@ -53,8 +55,8 @@ pub enum What {
 /// What the screen asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Give the request an id, send it, and say so with [`What::Sent`].
-    Request(Request),
+    /// Give the command an id of its own, say so with [`What::Sent`], and send it.
+    Send(Command),
     Cancel(RequestId),
     /// Draw every cell again.
     Redraw,
@@ -63,12 +65,15 @@ pub enum Effect {
     Quit,
 }
 
-/// What the screen asks of the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
-    Ask { question: String, strategy: Strategy },
-    Index { path: PathBuf },
-    Search { words: String },
+/// What the screen shows between header and footer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum View {
+    #[default]
+    Chat,
+    Comparison,
+    Indexing,
+    Chats,
+    Log,
 }
 
 /// Everything the screen shows.
@@ -77,7 +82,12 @@ pub struct App {
     pub(super) now: Duration,
     pub(super) size: Size,
     pub(super) theme: Theme,
+    pub(super) view: View,
+    /// What lies over the view.
+    pub(super) overlay: Option<Overlay>,
     pub(super) focus: Focus,
+    /// The side pane that is shown where there is room for one.
+    pub(super) side: Side,
     pub(super) input: Input,
     pub(super) strategy: Strategy,
     pub(super) transcript: Transcript,
@@ -87,8 +97,12 @@ pub struct App {
     pub(super) indexing: Option<Indexing>,
     /// Searches sent, and the words they were for.
     pub(super) searches: Vec<(RequestId, String)>,
-    /// The first visible row of the help, while it is open.
-    pub(super) help: Option<usize>,
+    pub(super) comparison: ComparisonView,
+    pub(super) indexing_view: IndexingView,
+    pub(super) chats: ChatList,
+    pub(super) log: LogView,
+    /// The chat of the catalogue in which the turns are kept, from the first answer on.
+    pub(super) chat: Option<ChatId>,
     /// When Ctrl-C was pressed once.
     pub(super) interrupted: Option<Duration>,
     pub(super) engine_gone: bool,
@@ -108,7 +122,10 @@ impl App {
             now: Duration::ZERO,
             size,
             theme,
+            view: View::default(),
+            overlay: None,
             focus: Focus::default(),
+            side: Side::default(),
             input: Input::default(),
             strategy,
             transcript: Transcript::default(),
@@ -116,7 +133,11 @@ impl App {
             status: None,
             indexing: None,
             searches: Vec::new(),
-            help: None,
+            comparison: ComparisonView::default(),
+            indexing_view: IndexingView::default(),
+            chats: ChatList::default(),
+            log: LogView::default(),
+            chat: None,
             interrupted: None,
             engine_gone: false,
         };
@@ -138,7 +159,7 @@ impl App {
                 Vec::new()
             }
             What::Engine(event) => self.on_engine(*event),
-            What::Sent { request, id } => self.on_sent(request, id),
+            What::Sent(command) => self.on_sent(command),
             What::EngineGone => self.on_engine_gone(),
             What::Tick => Vec::new(),
         };
@@ -155,23 +176,38 @@ impl App {
         spinner.into_iter().chain(interrupt).min()
     }
 
-    /// The parts of the screen; `None` where it is too small for any.
+    /// The parts of the chat; `None` where the screen is too small for any.
     pub(super) fn panes(&self) -> Option<Panes> {
         let input_rows = self.input.rows(Panes::input_columns(self.size)).0.len();
-        Panes::of(self.size, self.focus, input_rows)
+        Panes::of(self.size, self.focus, self.side, input_rows)
     }
 
     /// The contexts that hold now, the most particular first.
     pub(super) fn contexts(&self) -> Vec<Context> {
-        if self.help.is_some() {
-            return vec![Context::Help, Context::Anywhere];
+        if let Some(overlay) = &self.overlay {
+            return vec![overlay.context(), Context::Anywhere];
         }
+        let mut contexts = Vec::new();
+        match self.view {
+            View::Chat => contexts.extend(self.chat_contexts()),
+            View::Comparison => contexts.extend([Context::Comparison, Context::OtherView]),
+            View::Indexing => contexts.extend([Context::Indexing, Context::OtherView]),
+            View::Chats => contexts.extend([Context::Chats, Context::OtherView]),
+            View::Log => contexts.extend([Context::Log, Context::OtherView]),
+        }
+        contexts.extend([Context::AnyView, Context::Anywhere]);
+        contexts
+    }
+
+    fn chat_contexts(&self) -> Vec<Context> {
         let mut contexts = Vec::new();
         if self.running().is_some() {
             contexts.push(Context::Answering);
         }
         match self.focus {
+            Focus::Conversation => contexts.push(Context::Conversation),
             Focus::Sources => contexts.push(Context::Sources),
+            Focus::Timings => contexts.push(Context::Timings),
             Focus::Input => {
                 if self.input.is_empty() {
                     contexts.push(Context::EmptyInput);
@@ -182,7 +218,7 @@ impl App {
                 contexts.push(Context::Input);
             }
         }
-        contexts.extend([Context::Chat, Context::Anywhere]);
+        contexts.push(Context::Chat);
         contexts
     }
 
@@ -217,7 +253,9 @@ impl App {
         match keys::action(&event, &self.contexts()) {
             Some(action) => self.perform(action),
             None => {
-                if self.help.is_none() && self.focus == Focus::Input {
+                if let Some(overlay) = &mut self.overlay {
+                    overlay.key(event);
+                } else if self.view == View::Chat && self.focus == Focus::Input {
                     self.input.key(event);
                 }
                 Vec::new()
@@ -226,7 +264,7 @@ impl App {
     }
 
     fn on_paste(&mut self, text: &str) -> Vec<Effect> {
-        if self.help.is_none() {
+        if self.overlay.is_none() && self.view == View::Chat {
             self.focus = Focus::Input;
             if self.input.paste(text) {
                 self.warn("The pasted text was cut: it was longer than a question can be.");

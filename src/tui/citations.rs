@@ -97,6 +97,9 @@ mod tests {
             tokens: 0,
             cached: true,
             text: String::new(),
+            cache_bytes: 0,
+            matches: Vec::new(),
+            reason: Default::default(),
         }
     }
 

@@ -1,12 +1,12 @@
 //! What the engine's events change on the screen.
 
 use super::{
-    app::{App, Effect, Indexing, Request},
+    app::{App, Effect, Indexing},
     entry::{Entry, Note, Severity, Stage, Turn},
     format::{count, duration},
 };
 use crate::engine::{
-    Answer, Event, Failure, FailureKind, IndexReport, Outcome, RequestId, RetrievedChunk, StopReason,
+    Answer, Command, Event, Failure, FailureKind, IndexReport, Outcome, RequestId, RetrievedChunk, StopReason,
 };
 
 /// Files left out that a report lists; the others are counted.
@@ -24,6 +24,7 @@ impl App {
             Event::Loaded { id, origins } => self.advance(id, Stage::Loaded, |turn| turn.origins = origins),
             Event::Prefilled { id, .. } => self.advance(id, Stage::Prefilled, |_| {}),
             Event::Token { id, text } => self.on_token(id, &text),
+            Event::Measured { .. } | Event::Estimated { .. } | Event::LeftOut { .. } => {}
             Event::Warning { id, message } => self.on_warning(id, message),
             Event::Done { id, outcome } => self.on_done(id, outcome),
             Event::Failed { id, failure } => self.on_failed(id, failure),
@@ -31,22 +32,31 @@ impl App {
         Vec::new()
     }
 
-    pub(super) fn on_sent(&mut self, request: Request, id: RequestId) -> Vec<Effect> {
-        match request {
-            Request::Ask { .. } => {
+    /// Takes note of a command that went to the engine with its id.
+    pub(super) fn on_sent(&mut self, command: Command) -> Vec<Effect> {
+        match command {
+            Command::Ask(request) => {
                 if let Some(index) = self.running() {
                     self.transcript.change(index, |entry| {
                         if let Entry::Turn(turn) = entry {
-                            turn.id = Some(id);
+                            turn.id = Some(request.id);
                         }
                     });
                 }
             }
-            Request::Index { path } => {
-                self.note(Note::info(format!("Indexing {} …", path.display())));
-                self.indexing = Some(Indexing { id, progress: None });
+            Command::Index(request) => {
+                if let Some(path) = request.add.first() {
+                    self.note(Note::info(format!("Indexing {} …", path.display())));
+                }
+                self.indexing = Some(Indexing { id: request.id, progress: None });
             }
-            Request::Search { words } => self.searches.push((id, words)),
+            Command::Search(request) => self.searches.push((request.id, request.question)),
+            Command::Compare(_)
+            | Command::Catalogue(_)
+            | Command::Pause(_)
+            | Command::Resume(_)
+            | Command::Cancel(_)
+            | Command::Shutdown => {}
         }
         Vec::new()
     }
@@ -101,15 +111,17 @@ impl App {
     fn on_done(&mut self, id: RequestId, outcome: Outcome) {
         self.end_indexing(id);
         match outcome {
-            Outcome::Answer(answer) => self.change(id, |turn| finish(turn, answer)),
+            Outcome::Answer(answer) => {
+                self.chat = answer.chat.or(self.chat);
+                self.change(id, |turn| finish(turn, answer));
+            }
             Outcome::Indexed(report) => self.note(report_note(report)),
             Outcome::Found(chunks) => {
                 let words = self.take_search(id).unwrap_or_default();
                 self.note(found_note(&words, chunks));
                 self.shelf.show(self.transcript.entries().len() - 1);
             }
-            // This screen asks for no comparisons.
-            Outcome::Comparison(_) => {}
+            Outcome::Comparison(_) | Outcome::Catalogue(_) => {}
         }
     }
 

@@ -103,7 +103,7 @@ impl Turn {
 
     /// What is being done now, for the line under a running answer.
     pub fn activity(&self) -> String {
-        if let Some(Progress { phase, done, total, unit }) = self.progress {
+        if let Some(Progress { phase, done, total, unit, .. }) = self.progress {
             let (phase, unit) = (format::index_phase(phase), format::unit(unit));
             return match total {
                 0 => format!("{phase} · {}", format::count(done as usize, unit)),

@@ -87,6 +87,7 @@ pub fn index_phase(phase: IndexPhase) -> &'static str {
     match phase {
         IndexPhase::Walk => "looking for files",
         IndexPhase::Read => "reading",
+        IndexPhase::Split => "splitting",
         IndexPhase::Index => "indexing",
         IndexPhase::Encode => "encoding",
     }

@@ -6,17 +6,19 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Size;
 
 use super::{
-    app::{App, Effect, INTERRUPT_WINDOW, Msg, Request, SPINNER_STEP, What},
+    app::{App, Effect, INTERRUPT_WINDOW, Msg, SPINNER_STEP, View, What},
     entry::{Entry, Stage},
-    keys::{Action, BINDINGS, Binding, Chord, Context},
+    keys::{Action, Binding, Chord, Context, OverlayAction, bindings},
+    overlay::Overlay,
     panes::Focus,
     theme::Theme,
 };
 use crate::{
     config::Strategy,
     engine::{
-        Answer, CacheOrigin, Event, Failure, FailureKind, IndexPhase, IndexReport, ModelSummary, Outcome,
-        Progress, RequestId, RetrievedChunk, Status, StopReason, Timings, Unit,
+        Answer, AskRequest, CacheOrigin, ChunkReason, Command, Event, Failure, FailureKind, IndexPhase,
+        IndexReport, IndexRequest, Keep, ModelSummary, Outcome, Progress, RequestId, RetrievedChunk,
+        SearchRequest, Status, StopReason, Timings, Unit,
     },
 };
 
@@ -65,6 +67,9 @@ fn chunk(rank: usize) -> RetrievedChunk {
         tokens: 100,
         cached: true,
         text: "a line of the chunk\n".repeat(60),
+        cache_bytes: 0,
+        matches: Vec::new(),
+        reason: ChunkReason::Found,
     }
 }
 
@@ -72,8 +77,8 @@ fn chunk(rank: usize) -> RetrievedChunk {
 fn ask(app: &mut App, question: &str) {
     type_text(app, question);
     let effects = press_code(app, KeyCode::Enter);
-    let [Effect::Request(request)] = effects.as_slice() else { panic!("{effects:?}") };
-    tell(app, What::Sent { request: request.clone(), id: ID });
+    let [Effect::Send(command)] = effects.as_slice() else { panic!("{effects:?}") };
+    tell(app, What::Sent(command.clone().with_id(ID)));
     engine(app, Event::Retrieved { id: ID, chunks: vec![chunk(1), chunk(2)] });
     engine(app, Event::Loaded { id: ID, origins: vec![CacheOrigin::Disk, CacheOrigin::Memory] });
     engine(app, Event::Prefilled { id: ID, tokens: 5 });
@@ -90,6 +95,7 @@ fn answer(app: &mut App, text: &str) {
         origins: vec![CacheOrigin::Disk, CacheOrigin::Memory],
         tokens: Vec::new(),
         timings: Timings::default(),
+        chat: None,
     };
     engine(app, Event::Done { id: ID, outcome: Outcome::Answer(answer) });
 }
@@ -118,9 +124,18 @@ fn state_for(binding: &Binding) -> App {
     };
     match binding.context {
         Context::Help => drop(press_code(&mut app, KeyCode::F(1))),
-        Context::Sources => drop(press_code(&mut app, KeyCode::Tab)),
+        Context::Conversation => app.focus_on(Focus::Conversation),
+        Context::Sources => app.focus_on(Focus::Sources),
+        Context::Timings => app.focus_on(Focus::Timings),
+        Context::Comparison => drop(app.open(View::Comparison)),
+        Context::Indexing => drop(app.open(View::Indexing)),
+        Context::Chats => drop(app.open(View::Chats)),
+        Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
         _ => {}
+    }
+    if matches!(binding.context, Context::Palette | Context::Files | Context::Themes) {
+        return app;
     }
     assert!(app.contexts().contains(&binding.context), "{binding:?}");
     app
@@ -128,7 +143,7 @@ fn state_for(binding: &Binding) -> App {
 
 #[test]
 fn every_key_of_the_table_does_what_it_says() {
-    for binding in BINDINGS {
+    for binding in bindings() {
         for chord in binding.chords {
             check(binding, *chord);
         }
@@ -143,8 +158,13 @@ fn check(binding: &Binding, chord: Chord) {
     match binding.action {
         Action::Send => {
             let effects = press(&mut app, chord);
-            let request = Request::Ask { question: "draft".to_owned(), strategy: Strategy::Ape };
-            assert_eq!(effects, [Effect::Request(request)]);
+            let request = AskRequest {
+                question: "draft".to_owned(),
+                strategy: Some(Strategy::Ape),
+                keep: Keep::NewChat,
+                ..AskRequest::default()
+            };
+            assert_eq!(effects, [Effect::Send(Command::Ask(request))]);
             assert!(app.input.is_empty());
         }
         Action::Newline => {
@@ -188,11 +208,18 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert_eq!(app.transcript.position().0, before);
         }
-        Action::SwitchPane => {
-            press(&mut app, chord);
-            assert_eq!(app.focus, Focus::Sources, "{name}");
-            press(&mut app, chord);
-            assert_eq!(app.focus, Focus::Input, "{name}");
+        Action::NextPane | Action::PreviousPane => {
+            let mut seen = vec![app.focus];
+            for _ in 0..4 {
+                press(&mut app, chord);
+                seen.push(app.focus);
+            }
+            use Focus::{Conversation, Input, Sources, Timings};
+            let mut expected = [Input, Conversation, Sources, Timings, Input];
+            if binding.action == Action::PreviousPane {
+                expected.reverse();
+            }
+            assert_eq!(seen, expected);
         }
         Action::PreviousSource => {
             app.shelf.selected = 1;
@@ -212,7 +239,7 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert!(app.shelf.scroll > 0);
         }
-        Action::LeaveSources => {
+        Action::ToQuestion => {
             press(&mut app, chord);
             assert_eq!(app.focus, Focus::Input);
         }
@@ -225,21 +252,17 @@ fn check(binding: &Binding, chord: Chord) {
             use Strategy::{Ape, Concat, Full, Parallel};
             assert_eq!(seen, [Ape, Parallel, Concat, Full, Ape]);
         }
+        Action::Open(view) => {
+            press(&mut app, chord);
+            assert_eq!(app.view, view, "{name}");
+        }
         Action::OpenHelp => {
             press(&mut app, chord);
-            assert_eq!(app.help, Some(0), "{name}");
+            assert_eq!(app.overlay, Some(Overlay::Help { top: 0 }), "{name}");
         }
-        Action::CloseHelp => {
-            press(&mut app, chord);
-            assert_eq!(app.help, None, "{name}");
-        }
-        Action::HelpUp | Action::HelpDown => {
-            tell(&mut app, What::Resized(Size { width: 60, height: 12 }));
-            app.help = Some(3);
-            press(&mut app, chord);
-            let expected = if binding.action == Action::HelpUp { 2 } else { 4 };
-            assert_eq!(app.help, Some(expected), "{name}");
-        }
+        Action::OpenPalette | Action::OpenThemes => {}
+        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Overlay(action) => check_overlay(&mut app, chord, action),
         Action::Redraw => assert_eq!(press(&mut app, chord), [Effect::Redraw]),
         Action::Suspend => assert_eq!(press(&mut app, chord), [Effect::Suspend]),
         Action::Interrupt => {
@@ -248,6 +271,19 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::Quit => assert_eq!(press(&mut app, chord), [Effect::Quit]),
     }
+}
+
+fn check_overlay(app: &mut App, chord: Chord, action: OverlayAction) {
+    tell(app, What::Resized(Size { width: 60, height: 12 }));
+    app.overlay = Some(Overlay::Help { top: 3 });
+    press(app, chord);
+    let expected = match action {
+        OverlayAction::Close => None,
+        OverlayAction::Up => Some(Overlay::Help { top: 2 }),
+        OverlayAction::Down => Some(Overlay::Help { top: 4 }),
+        OverlayAction::Choose => return,
+    };
+    assert_eq!(app.overlay, expected, "{}", chord.name());
 }
 
 #[test]
@@ -312,10 +348,18 @@ fn events_of_unknown_requests_change_no_answer() {
 fn slash_commands_ask_for_what_they_say() {
     let mut app = ready();
     type_text(&mut app, "/index notes");
-    let request = Request::Index { path: "notes".into() };
-    assert_eq!(press_code(&mut app, KeyCode::Enter), [Effect::Request(request.clone())]);
-    tell(&mut app, What::Sent { request, id: ID });
-    let progress = Progress { phase: IndexPhase::Encode, done: 3, total: 10, unit: Unit::Chunks };
+    let command =
+        Command::Index(IndexRequest { add: vec!["notes".into()], encode: true, ..IndexRequest::default() });
+    assert_eq!(press_code(&mut app, KeyCode::Enter), [Effect::Send(command.clone())]);
+    tell(&mut app, What::Sent(command.with_id(ID)));
+    let progress = Progress {
+        phase: IndexPhase::Encode,
+        done: 3,
+        total: 10,
+        unit: Unit::Chunks,
+        cache_bytes: 0,
+        hold: None,
+    };
     engine(&mut app, Event::Progress { id: ID, progress });
     assert_eq!(app.indexing.and_then(|indexing| indexing.progress), Some(progress));
     type_text(&mut app, "/index more");
@@ -324,9 +368,9 @@ fn slash_commands_ask_for_what_they_say() {
     assert_eq!(app.indexing, None);
 
     type_text(&mut app, "/search dome");
-    let request = Request::Search { words: "dome".to_owned() };
-    assert_eq!(press_code(&mut app, KeyCode::Enter), [Effect::Request(request.clone())]);
-    tell(&mut app, What::Sent { request, id: RequestId(8) });
+    let command = Command::Search(SearchRequest { question: "dome".to_owned(), ..SearchRequest::default() });
+    assert_eq!(press_code(&mut app, KeyCode::Enter), [Effect::Send(command.clone())]);
+    tell(&mut app, What::Sent(command.with_id(RequestId(8))));
     engine(&mut app, Event::Done { id: RequestId(8), outcome: Outcome::Found(vec![chunk(1)]) });
     assert_eq!(app.sources().len(), 1);
 
@@ -339,7 +383,7 @@ fn slash_commands_ask_for_what_they_say() {
     assert!(note.text.contains("/nonsense"));
     type_text(&mut app, "/help");
     press_code(&mut app, KeyCode::Enter);
-    assert_eq!(app.help, Some(0));
+    assert_eq!(app.overlay, Some(Overlay::Help { top: 0 }));
     press_code(&mut app, KeyCode::Esc);
     type_text(&mut app, "/quit");
     assert_eq!(press_code(&mut app, KeyCode::Enter), [Effect::Quit]);

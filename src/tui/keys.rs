@@ -1,12 +1,33 @@
-//! The one table of keys. What a key does, the hints in the footer and the help are all made from it.
+//! The tables of keys. What a key does, the hints in the footer, the palette and the help are all made from them.
+
+mod chat;
+mod chats;
+mod comparison;
+mod indexing;
+mod log;
+mod overlays;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+pub use chats::ChatsAction;
+pub use comparison::ComparisonAction;
+pub use indexing::IndexingAction;
+pub use log::LogAction;
+pub use overlays::OverlayAction;
+
+use super::app::View;
 
 /// Where a key means what its binding says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Context {
     /// The help is open.
     Help,
+    /// The palette is open.
+    Palette,
+    /// A file is being chosen.
+    Files,
+    /// A theme is being chosen.
+    Themes,
     /// An answer is under way.
     Answering,
     /// The question is empty.
@@ -15,15 +36,31 @@ pub enum Context {
     History,
     /// The question has the keyboard.
     Input,
+    /// The conversation has the keyboard.
+    Conversation,
     /// The sources have the keyboard.
     Sources,
-    /// The help is not open.
+    /// The timings have the keyboard.
+    Timings,
+    /// Conversation, sources and timings are shown.
     Chat,
+    /// The comparison is shown.
+    Comparison,
+    /// The indexing is shown.
+    Indexing,
+    /// The list of chats is shown.
+    Chats,
+    /// The log is shown.
+    Log,
+    /// Anything but the chat is shown.
+    OtherView,
+    /// Nothing lies over the view.
+    AnyView,
     /// Everywhere.
     Anywhere,
 }
 
-/// What a key does.
+/// What a key does. Views of their own have actions of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     Send,
@@ -37,17 +74,24 @@ pub enum Action {
     PageDown,
     Oldest,
     Newest,
-    SwitchPane,
+    NextPane,
+    PreviousPane,
     PreviousSource,
     NextSource,
     SourcePageUp,
     SourcePageDown,
-    LeaveSources,
+    /// The keyboard goes back to the question.
+    ToQuestion,
     NextStrategy,
+    Open(View),
     OpenHelp,
-    CloseHelp,
-    HelpUp,
-    HelpDown,
+    OpenPalette,
+    OpenThemes,
+    Comparison(ComparisonAction),
+    Indexing(IndexingAction),
+    Chats(ChatsAction),
+    Log(LogAction),
+    Overlay(OverlayAction),
     Redraw,
     Suspend,
     Interrupt,
@@ -61,13 +105,15 @@ pub struct Chord {
     pub modifiers: KeyModifiers,
 }
 
-/// One row of the table.
+/// One row of the tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Binding {
     pub context: Context,
+    /// As the configuration calls it; no two bindings have the same.
+    pub name: &'static str,
     pub chords: &'static [Chord],
     pub action: Action,
-    /// What it does, for the help.
+    /// What it does, for help and palette.
     pub description: &'static str,
     /// A word or two for the footer; `None` keeps it out of there.
     pub hint: Option<&'static str>,
@@ -87,53 +133,34 @@ const fn alt(code: KeyCode) -> Chord {
 
 const fn bind(
     context: Context,
+    name: &'static str,
     chords: &'static [Chord],
     action: Action,
     description: &'static str,
     hint: Option<&'static str>,
 ) -> Binding {
-    Binding { context, chords, action, description, hint }
+    Binding { context, name, chords, action, description, hint }
 }
 
-use Context::{Answering, Anywhere, Chat, EmptyInput, Help, History, Input, Sources};
-use KeyCode::{BackTab, Char, Down, End, Enter, Esc, F, Home, PageDown, PageUp, Tab, Up};
-
-/// Every key, in the order in which the footer shows them and, section by section, the help.
-#[rustfmt::skip]
-pub const BINDINGS: &[Binding] = &[
-    bind(Answering, &[key(Esc)], Action::Cancel, "Cancel the running answer; its text stays", Some("cancel")),
-    bind(Input, &[key(Enter)], Action::Send, "Send the question", Some("send")),
-    bind(Sources, &[key(Up), key(Char('k'))], Action::PreviousSource, "Select the source before", Some("select")),
-    bind(Sources, &[key(Down), key(Char('j'))], Action::NextSource, "Select the source after", Some("select")),
-    bind(Sources, &[key(PageUp)], Action::SourcePageUp, "Scroll the source's text back", Some("scroll")),
-    bind(Sources, &[key(PageDown)], Action::SourcePageDown, "Scroll the source's text on", Some("scroll")),
-    bind(Sources, &[key(Esc)], Action::LeaveSources, "Back to the question", Some("back")),
-    bind(Chat, &[key(Tab), key(BackTab)], Action::SwitchPane, "Switch between question and sources", Some("sources")),
-    bind(Chat, &[key(F(1))], Action::OpenHelp, "This help", Some("help")),
-    bind(EmptyInput, &[key(Char('?'))], Action::OpenHelp, "This help, when the question is empty", None),
-    bind(Input, &[ctrl(Char('j')), alt(Enter)], Action::Newline, "Begin a new line", Some("new line")),
-    bind(Input, &[ctrl(Char('w'))], Action::DeleteWord, "Delete the word before the cursor", None),
-    bind(Input, &[ctrl(Char('u'))], Action::DeleteToLineStart, "Delete to the beginning of the line", None),
-    bind(History, &[key(Up)], Action::OlderQuestion, "The question before", None),
-    bind(History, &[key(Down)], Action::NewerQuestion, "The question after", None),
-    bind(Input, &[key(PageUp)], Action::PageUp, "Scroll the conversation back", None),
-    bind(Input, &[key(PageDown)], Action::PageDown, "Scroll the conversation on", None),
-    bind(Chat, &[ctrl(Char('s'))], Action::NextStrategy, "Next strategy: ape, parallel, concat, full", Some("strategy")),
-    bind(Chat, &[ctrl(Home)], Action::Oldest, "Beginning of the conversation", None),
-    bind(Chat, &[ctrl(End)], Action::Newest, "Newest text", None),
-    bind(Help, &[key(Esc), key(F(1)), key(Char('?')), key(Char('q'))], Action::CloseHelp, "Close the help", Some("close")),
-    bind(Help, &[key(Up), key(PageUp)], Action::HelpUp, "Scroll the help back", Some("scroll")),
-    bind(Help, &[key(Down), key(PageDown)], Action::HelpDown, "Scroll the help on", Some("scroll")),
-    bind(Anywhere, &[ctrl(Char('c'))], Action::Interrupt, "Twice: quit", Some("twice: quit")),
-    bind(EmptyInput, &[ctrl(Char('d'))], Action::Quit, "Quit, when the question is empty", None),
-    bind(Anywhere, &[ctrl(Char('l'))], Action::Redraw, "Draw the screen anew", None),
-    bind(Anywhere, &[ctrl(Char('z'))], Action::Suspend, "Back to the shell; `fg` comes back", None),
+/// The tables, in the order in which the footer shows their keys and the help their sections.
+const TABLES: [&[Binding]; 6] = [
+    overlays::BINDINGS,
+    comparison::BINDINGS,
+    indexing::BINDINGS,
+    chats::BINDINGS,
+    log::BINDINGS,
+    chat::BINDINGS,
 ];
+
+/// Every binding.
+pub fn bindings() -> impl Iterator<Item = &'static Binding> {
+    TABLES.into_iter().flatten()
+}
 
 impl Chord {
     /// What a key press is as a chord: SHIFT is part of the character and is left out.
     pub fn of(event: &KeyEvent) -> Self {
-        let shiftless = matches!(event.code, Char(_) | BackTab);
+        let shiftless = matches!(event.code, KeyCode::Char(_) | KeyCode::BackTab);
         let modifiers = if shiftless { event.modifiers - KeyModifiers::SHIFT } else { event.modifiers };
         Self { code: event.code, modifiers }
     }
@@ -147,14 +174,14 @@ impl Chord {
             }
         }
         match self.code {
-            Char(character) if self.modifiers.is_empty() => name.push(character),
-            Char(character) => name.extend(character.to_uppercase()),
-            F(number) => name.push_str(&format!("F{number}")),
-            Up => name.push('↑'),
-            Down => name.push('↓'),
-            PageUp => name.push_str("PgUp"),
-            PageDown => name.push_str("PgDn"),
-            BackTab => name.push_str("Shift-Tab"),
+            KeyCode::Char(character) if self.modifiers.is_empty() => name.push(character),
+            KeyCode::Char(character) => name.extend(character.to_uppercase()),
+            KeyCode::F(number) => name.push_str(&format!("F{number}")),
+            KeyCode::Up => name.push('↑'),
+            KeyCode::Down => name.push('↓'),
+            KeyCode::PageUp => name.push_str("PgUp"),
+            KeyCode::PageDown => name.push_str("PgDn"),
+            KeyCode::BackTab => name.push_str("Shift-Tab"),
             other => name.push_str(&other.to_string()),
         }
         name
@@ -165,14 +192,14 @@ impl Chord {
 pub fn action(event: &KeyEvent, contexts: &[Context]) -> Option<Action> {
     let chord = Chord::of(event);
     contexts.iter().find_map(|context| {
-        let mut here = BINDINGS.iter().filter(|binding| binding.context == *context);
+        let mut here = bindings().filter(|binding| binding.context == *context);
         here.find(|binding| binding.chords.contains(&chord)).map(|binding| binding.action)
     })
 }
 
 /// The bindings with a hint that work where `contexts` hold.
 pub fn hints(contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
-    BINDINGS.iter().filter(move |binding| {
+    bindings().filter(move |binding| {
         let reached = binding.chords.first().is_some_and(|chord| {
             action(&KeyEvent::new(chord.code, chord.modifiers), contexts) == Some(binding.action)
         });
@@ -182,14 +209,17 @@ pub fn hints(contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
 
 #[cfg(test)]
 mod tests {
+    use Context::{Answering, Anywhere, Chat, EmptyInput, Input, Sources};
+    use KeyCode::{BackTab, Char, Enter, Esc, F, Tab, Up};
+
     use super::*;
 
     #[test]
     fn no_context_gives_a_key_two_meanings() {
-        for (number, binding) in BINDINGS.iter().enumerate() {
+        for (number, binding) in bindings().enumerate() {
             for chord in binding.chords {
-                let twice = BINDINGS[number + 1..]
-                    .iter()
+                let twice = bindings()
+                    .skip(number + 1)
                     .any(|other| other.context == binding.context && other.chords.contains(chord));
                 assert!(!twice, "{} in {:?}", chord.name(), binding.context);
             }
@@ -198,7 +228,7 @@ mod tests {
 
     #[test]
     fn every_key_is_found_where_it_holds() {
-        for binding in BINDINGS {
+        for binding in bindings() {
             for chord in binding.chords {
                 let event = KeyEvent::new(chord.code, chord.modifiers);
                 assert_eq!(action(&event, &[binding.context]), Some(binding.action), "{}", chord.name());
@@ -207,10 +237,19 @@ mod tests {
     }
 
     #[test]
+    fn every_binding_has_a_name_of_its_own() {
+        let mut names: Vec<_> = bindings().map(|binding| binding.name).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+
+    #[test]
     fn the_first_context_wins() {
         let esc = KeyEvent::new(Esc, KeyModifiers::NONE);
         assert_eq!(action(&esc, &[Answering, Sources]), Some(Action::Cancel));
-        assert_eq!(action(&esc, &[Sources, Anywhere]), Some(Action::LeaveSources));
+        assert_eq!(action(&esc, &[Sources, Anywhere]), Some(Action::ToQuestion));
         assert_eq!(action(&esc, &[Input, Anywhere]), None);
     }
 
@@ -219,7 +258,7 @@ mod tests {
         let question_mark = KeyEvent::new(Char('?'), KeyModifiers::SHIFT);
         assert_eq!(action(&question_mark, &[EmptyInput]), Some(Action::OpenHelp));
         let shift_tab = KeyEvent::new(BackTab, KeyModifiers::SHIFT);
-        assert_eq!(action(&shift_tab, &[Chat]), Some(Action::SwitchPane));
+        assert_eq!(action(&shift_tab, &[Chat]), Some(Action::PreviousPane));
     }
 
     #[test]

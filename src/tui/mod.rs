@@ -17,14 +17,19 @@
 
 mod actions;
 pub mod app;
+mod chats;
 mod citations;
+mod comparison;
 mod engine_events;
 mod entry;
 mod format;
+mod indexing;
 mod input;
 #[cfg(test)]
 mod key_tests;
 pub mod keys;
+mod log;
+mod overlay;
 mod panes;
 mod phase_bar;
 mod run;
@@ -33,10 +38,11 @@ mod slash;
 mod terminal;
 pub mod text;
 pub mod theme;
+mod timings;
 mod transcript;
 mod view;
 
-pub use app::{App, Effect, Msg, Request, What};
+pub use app::{App, Effect, Msg, View, What};
 pub use entry::{Entry, Note, Severity, Stage, Turn};
 pub use run::{ScreenError, run, run_with};
 pub use theme::Theme;

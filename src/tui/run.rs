@@ -14,14 +14,14 @@ use ratatui::layout::Size;
 use tokio::{sync::mpsc::UnboundedReceiver, time};
 
 use super::{
-    app::{App, Effect, Msg, Request, What},
+    app::{App, Effect, Msg, What},
     terminal::Screen,
     theme::{Theme, ThemeError},
     view::draw,
 };
 use crate::{
     config::Config,
-    engine::{AskRequest, Command, Engine, Event, IndexRequest, RequestId, SearchRequest},
+    engine::{Command, Engine, Event, RequestId},
 };
 
 /// The shortest time between two pictures.
@@ -133,7 +133,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         let msg = Msg { at: self.opened.elapsed(), what };
         for effect in self.app.update(msg) {
             match effect {
-                Effect::Request(request) => self.request(request),
+                Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
@@ -146,27 +146,13 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         Ok(Next::GoOn)
     }
 
-    fn request(&mut self, request: Request) {
-        let id = (self.next_request)();
-        let command = match request.clone() {
-            Request::Ask { question, strategy } => Command::Ask(AskRequest {
-                remember: true,
-                id,
-                question,
-                strategy: Some(strategy),
-                chunks: None,
-                max_tokens: None,
-            }),
-            Request::Index { path } => Command::Index(IndexRequest {
-                id,
-                add: vec![expand_home(path)],
-                forget: Vec::new(),
-                encode: true,
-            }),
-            Request::Search { words } => Command::Search(SearchRequest { id, question: words, chunks: None }),
-        };
+    fn send_command(&mut self, command: Command) {
+        let mut command = command.with_id((self.next_request)());
+        if let Command::Index(request) = &mut command {
+            request.add = std::mem::take(&mut request.add).into_iter().map(expand_home).collect();
+        }
         // The screen knows the id before the first event about it can be taken in.
-        self.app.update(Msg { at: self.opened.elapsed(), what: What::Sent { request, id } });
+        self.app.update(Msg { at: self.opened.elapsed(), what: What::Sent(command.clone()) });
         (self.send)(command);
     }
 

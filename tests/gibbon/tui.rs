@@ -7,9 +7,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use gibbon::{
     config::Strategy,
     engine::{
-        Answer, CacheOrigin, DecodeTiming, EncodeTiming, Event, Failure, FailureKind, FileIssue, IndexPhase,
-        IndexReport, LoadTiming, ModelSummary, Outcome, PrefillTiming, Progress, RequestId, RetrievedChunk,
-        Status, StopReason, Timings, Unit,
+        Answer, CacheOrigin, ChunkReason, DecodeTiming, EncodeTiming, Event, Failure, FailureKind, FileIssue,
+        IndexPhase, IndexReport, LoadTiming, ModelSummary, Outcome, PrefillTiming, Progress, RequestId,
+        RetrievedChunk, Status, StopReason, Timings, Unit,
     },
     tui::{App, Effect, Msg, Theme, What, draw},
 };
@@ -65,8 +65,8 @@ impl Stage {
             self.press(KeyCode::Char(character));
         }
         for effect in self.press(KeyCode::Enter) {
-            let Effect::Request(request) = effect else { panic!("{effect:?}") };
-            self.tell(What::Sent { request, id: ID });
+            let Effect::Send(command) = effect else { panic!("{effect:?}") };
+            self.tell(What::Sent(command.with_id(ID)));
         }
     }
 
@@ -103,6 +103,7 @@ fn status() -> Status {
         cached_chunks: 61,
         cache_bytes: 702_000_000,
         cache_budget_bytes: 20_000_000_000,
+        encode_tokens_per_second: Some(540.0),
     }
 }
 
@@ -131,6 +132,9 @@ fn chunks() -> Vec<RetrievedChunk> {
         tokens,
         cached: index != 3,
         text: format!("[{label}]\n{body}"),
+        cache_bytes: 0,
+        matches: Vec::new(),
+        reason: ChunkReason::Found,
     };
     sources.into_iter().enumerate().map(chunk).collect()
 }
@@ -169,6 +173,7 @@ fn answer(text: &str, stop: StopReason) -> Outcome {
         origins: origins(),
         tokens: Vec::new(),
         timings,
+        chat: None,
     })
 }
 
@@ -208,6 +213,8 @@ fn answered(stage: &mut Stage) {
 
 fn sources(stage: &mut Stage) {
     answered(stage);
+    // Past the conversation.
+    stage.press(KeyCode::Tab);
     stage.press(KeyCode::Tab);
     stage.press(KeyCode::Down);
 }
@@ -233,7 +240,14 @@ fn failed(stage: &mut Stage) {
 fn indexing(stage: &mut Stage) {
     empty(stage);
     stage.send("/index notes");
-    let progress = |done, total| Progress { phase: IndexPhase::Encode, done, total, unit: Unit::Chunks };
+    let progress = |done, total| Progress {
+        phase: IndexPhase::Encode,
+        done,
+        total,
+        unit: Unit::Chunks,
+        cache_bytes: 0,
+        hold: None,
+    };
     stage.engine(Event::Progress { id: ID, progress: progress(117, 260) });
 }
 
@@ -354,17 +368,18 @@ fn wide_text_leaves_the_columns_aligned() {
     for size in [(160, 48), (140, 40)] {
         let picture = screen("mono", sources, size);
         let dividers: Vec<_> = (0..size.0).filter(|x| picture[(*x, 3)].symbol() == "│").collect();
-        let [divider] = dividers[..] else { panic!("{dividers:?}") };
-        // The row with the Japanese label has the divider, and the scores end, where the other rows have them.
+        assert_eq!(dividers.len(), 2, "{dividers:?}");
+        // The row with the Japanese label has the dividers, and the scores end, where the other rows have them.
         for y in 3..size.1 - 5 {
-            assert_eq!(picture[(divider, y)].symbol(), "│", "row {y}");
+            assert!(dividers.iter().all(|x| picture[(*x, y)].symbol() == "│"), "row {y}");
         }
         let rows = text(&picture);
-        let ends: Vec<_> = rows
-            .lines()
-            .filter(|row| ["12.41", "9.87", "7.02", "5.40", "3.33"].iter().any(|score| row.ends_with(score)))
-            .map(CellWidth::cell_width)
-            .collect();
+        let score = |row: &str| {
+            ["12.41", "9.87", "7.02", "5.40", "3.33"]
+                .iter()
+                .find_map(|score| Some(row[..row.find(&format!("{score} │"))? + score.len()].cell_width()))
+        };
+        let ends: Vec<_> = rows.lines().filter_map(score).collect();
         assert_eq!(ends.len(), 5, "{rows}");
         assert!(ends.windows(2).all(|pair| pair[0] == pair[1]), "{ends:?}");
     }

@@ -7,7 +7,7 @@ use ratatui::{
     widgets::Widget,
 };
 
-use super::super::{app::App, keys, panes::Focus, text::width, theme::Role};
+use super::super::{app::App, keys, text::width, theme::Role};
 
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let area = Rect { x: area.x + 2, width: area.width.saturating_sub(4), ..area };
@@ -36,10 +36,7 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
     let mut hints: Vec<(String, &'static str)> = Vec::new();
     for binding in keys::hints(&app.contexts()) {
         let key = binding.chords[0].name();
-        let words = match (binding.action, app.focus) {
-            (keys::Action::SwitchPane, Focus::Sources) => "question",
-            _ => binding.hint.unwrap_or_default(),
-        };
+        let words = binding.hint.unwrap_or_default();
         match hints.last_mut() {
             Some((keys, last)) if *last == words => *keys = format!("{keys} {key}"),
             _ => hints.push((key, words)),

@@ -108,7 +108,7 @@ fn parts(status: &Status) -> Vec<String> {
 
 /// What is being done, and a bar where its end is known.
 fn progress(indexing: &Indexing) -> (String, Option<(String, String)>) {
-    let Some(Progress { phase, done, total, unit: counted }) = indexing.progress else {
+    let Some(Progress { phase, done, total, unit: counted, .. }) = indexing.progress else {
         return ("indexing".to_owned(), None);
     };
     let (phase, counted) = (index_phase(phase), unit(counted));
@@ -126,9 +126,14 @@ pub fn draw_tabs(app: &App, area: Rect, buffer: &mut Buffer) {
         0 => " Sources ".to_owned(),
         number => format!(" Sources {number} "),
     };
-    let tabs = [(" Chat ".to_owned(), Focus::Input), (sources, Focus::Sources)];
+    let shown = if app.focus == Focus::Input { Focus::Conversation } else { app.focus };
+    let tabs = [
+        (" Chat ".to_owned(), Focus::Conversation),
+        (sources, Focus::Sources),
+        (" Timings ".to_owned(), Focus::Timings),
+    ];
     let spans = tabs.into_iter().flat_map(|(name, focus)| {
-        let role = if focus == app.focus { Role::Selection } else { Role::Muted };
+        let role = if focus == shown { Role::Selection } else { Role::Muted };
         [Span::styled(name, app.theme.style(role)), Span::raw(" ")]
     });
     Line::from_iter(spans).render(area, buffer);

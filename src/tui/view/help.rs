@@ -10,7 +10,7 @@ use ratatui::{
 use super::{
     super::{
         app::App,
-        keys::{BINDINGS, Context},
+        keys::{Context, bindings},
         slash::COMMANDS,
         text::{Piece, Row, cut, width},
         theme::Role,
@@ -70,14 +70,24 @@ fn inside(card: Rect) -> Rect {
 fn rows() -> Vec<Row> {
     let sections = [
         ("Question", &[Context::Answering, Context::Input, Context::History][..]),
+        ("Conversation", &[Context::Conversation]),
         ("Sources", &[Context::Sources]),
-        ("Everywhere", &[Context::Chat, Context::EmptyInput, Context::Anywhere]),
+        ("Timings", &[Context::Timings]),
+        ("Comparison", &[Context::Comparison]),
+        ("Indexing", &[Context::Indexing]),
+        ("Chats", &[Context::Chats]),
+        ("Log", &[Context::Log]),
+        (
+            "Everywhere",
+            &[Context::Chat, Context::EmptyInput, Context::OtherView, Context::AnyView, Context::Anywhere],
+        ),
+        ("Palette and choosers", &[Context::Palette, Context::Files, Context::Themes]),
         ("This help", &[Context::Help]),
     ];
     let mut rows = Vec::new();
     for (title, contexts) in sections {
         rows.push(Row::new(vec![Piece::new(title, Role::Title)]));
-        for binding in BINDINGS.iter().filter(|binding| contexts.contains(&binding.context)) {
+        for binding in bindings().filter(|binding| contexts.contains(&binding.context)) {
             let keys: Vec<_> = binding.chords.iter().map(|chord| chord.name()).collect();
             rows.push(entry(&keys.join(", "), binding.description));
         }

@@ -1,17 +1,22 @@
 //! The picture: pure functions from the state to the cells of a frame.
 
+mod chats;
+mod comparison;
 mod conversation;
 mod footer;
 mod header;
 mod help;
+mod indexing;
 mod input;
+mod log;
 mod sources;
+mod timings;
 mod welcome;
 
 use ratatui::{
     Frame,
     buffer::Buffer,
-    layout::{Alignment, Rect},
+    layout::{Alignment, Position, Rect},
     style::Style,
     text::{Line, Span},
     widgets::{Block, Paragraph, Widget},
@@ -20,8 +25,9 @@ use ratatui::{
 pub(super) use help::overflow as help_overflow;
 
 use super::{
-    app::{App, SPINNER_STEP},
-    panes::SMALLEST,
+    app::{App, SPINNER_STEP, View},
+    overlay::Overlay,
+    panes::{Panes, SMALLEST},
     text::Row,
     theme::{Role, Theme},
 };
@@ -37,29 +43,51 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
         return too_small(app, area, buffer);
     };
     header::draw(app, panes.header, buffer);
+    let cursor = match app.view {
+        View::Chat => draw_chat(app, &panes, buffer),
+        other => {
+            let body = Panes::body(app.size);
+            match other {
+                View::Comparison => comparison::draw(app, body, buffer),
+                View::Indexing => indexing::draw(app, body, buffer),
+                View::Chats => chats::draw(app, body, buffer),
+                View::Log | View::Chat => log::draw(app, body, buffer),
+            }
+            None
+        }
+    };
+    footer::draw(app, panes.footer, buffer);
+    let cursor = match &app.overlay {
+        Some(Overlay::Help { top }) => {
+            help::draw(app, *top, area, buffer);
+            None
+        }
+        None => cursor,
+    };
+    if let Some(cursor) = cursor {
+        frame.set_cursor_position(cursor);
+    }
+}
+
+/// Conversation, sources, timings and question; returns where the cursor is.
+fn draw_chat(app: &App, panes: &Panes, buffer: &mut Buffer) -> Option<Position> {
     if let Some(tabs) = panes.tabs {
         header::draw_tabs(app, tabs, buffer);
     }
     if let Some(pane) = panes.conversation {
         conversation::draw(app, pane, buffer);
     }
-    if let Some(line) = panes.divider {
+    for line in panes.dividers.into_iter().flatten() {
         let bars = vec![Line::styled("│", app.theme.style(Role::Border)); line.height.into()];
         Paragraph::new(bars).render(line, buffer);
     }
     if let Some(pane) = panes.sources {
         sources::draw(app, pane, buffer);
     }
-    let cursor = input::draw(app, panes.input, buffer);
-    footer::draw(app, panes.footer, buffer);
-    match app.help {
-        Some(top) => help::draw(app, top, area, buffer),
-        None => {
-            if let Some(cursor) = cursor {
-                frame.set_cursor_position(cursor);
-            }
-        }
+    if let Some(pane) = panes.timings {
+        timings::draw(app, pane, buffer);
     }
+    input::draw(app, panes.input, buffer)
 }
 
 fn too_small(app: &App, area: Rect, buffer: &mut Buffer) {

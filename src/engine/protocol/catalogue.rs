@@ -1,0 +1,104 @@
+//! What front ends look up in the catalogue and change in it: files, documents, chats.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ChatId, RequestId, RetrievedChunk};
+use crate::{config::Strategy, engine::timing::Timings};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CatalogueRequest {
+    pub id: RequestId,
+    pub query: CatalogueQuery,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogueQuery {
+    /// What the user added, with everything indexed in it.
+    Files,
+    /// The whole text of an indexed file.
+    Document {
+        path: PathBuf,
+    },
+    /// The chats, the latest first; with words, those in whose title or messages all of them occur.
+    Chats {
+        words: String,
+    },
+    /// One chat with its turns.
+    Chat {
+        id: ChatId,
+    },
+    RenameChat {
+        id: ChatId,
+        title: String,
+    },
+    DeleteChat {
+        id: ChatId,
+    },
+}
+
+/// The answer to a [`CatalogueQuery`], in the same order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CatalogueReply {
+    Files {
+        roots: Vec<PathBuf>,
+        files: Vec<IndexedFile>,
+    },
+    Document(DocumentText),
+    Chats(Vec<ChatSummary>),
+    Chat(Chat),
+    /// The chat was renamed or deleted.
+    Changed,
+}
+
+/// An indexed file, for choosing one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexedFile {
+    pub path: PathBuf,
+    /// From its root, as it is shown.
+    pub name: String,
+    pub chunks: usize,
+}
+
+/// An indexed file's text, as it was cut into chunks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentText {
+    pub path: PathBuf,
+    /// Lines are those that [`RetrievedChunk::lines`] counts, where the format has lines.
+    pub text: String,
+}
+
+/// A chat, for lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatSummary {
+    pub id: i64,
+    /// Seconds since the Unix epoch.
+    pub started: i64,
+    pub title: String,
+    /// Questions and answers.
+    pub messages: usize,
+}
+
+/// A chat with everything in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Chat {
+    pub id: ChatId,
+    /// Seconds since the Unix epoch.
+    pub started: i64,
+    pub title: String,
+    pub turns: Vec<ChatTurn>,
+}
+
+/// A question of a chat and its answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChatTurn {
+    pub question: String,
+    /// Empty where there is none.
+    pub answer: String,
+    /// `None` in chats from before this was kept.
+    pub strategy: Option<Strategy>,
+    /// The chunks that the answer could draw on.
+    pub sources: Vec<RetrievedChunk>,
+    pub timings: Option<Timings>,
+}

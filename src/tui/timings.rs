@@ -1,0 +1,1 @@
+//! What the last answers took, as the timings pane shows it.
