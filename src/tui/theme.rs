@@ -29,6 +29,8 @@ pub enum Role {
     Selection,
     /// A key's name.
     Key,
+    /// Letters that match what was typed.
+    Match,
     Success,
     Warning,
     Error,
@@ -57,7 +59,7 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of their declaration.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Base,
         Self::Muted,
         Self::Border,
@@ -68,6 +70,7 @@ impl Role {
         Self::Citation,
         Self::Selection,
         Self::Key,
+        Self::Match,
         Self::Success,
         Self::Warning,
         Self::Error,
