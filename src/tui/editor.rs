@@ -64,8 +64,8 @@ fn safe(path: &Path) -> PathBuf {
 fn line_syntax(program: &str) -> LineSyntax {
     let name = Path::new(program).file_stem().and_then(OsStr::to_str).unwrap_or_default();
     match name.to_ascii_lowercase().as_str() {
-        "vi" | "vim" | "nvim" | "view" | "gvim" | "nvi" | "nano" | "rnano" | "pico" | "emacs" | "emacsclient"
-        | "micro" | "kak" | "joe" | "jed" | "mg" | "ne" => LineSyntax::Plus,
+        "vi" | "vim" | "nvim" | "view" | "gvim" | "nvi" | "nano" | "rnano" | "pico" | "emacs"
+        | "emacsclient" | "micro" | "kak" | "joe" | "jed" | "mg" | "ne" => LineSyntax::Plus,
         "hx" | "helix" | "subl" | "zed" | "zeditor" => LineSyntax::Colon,
         "code" | "code-insiders" | "codium" | "vscodium" | "cursor" | "windsurf" => LineSyntax::Goto,
         _ => LineSyntax::None,
@@ -123,13 +123,10 @@ mod tests {
     #[test]
     fn arguments_of_the_editor_come_first() {
         assert_eq!(called("code -w", "/a", Some(1)), ["code", "-w", "--goto", "/a:1"]);
-        assert_eq!(called("'/opt/my editor/vim'  -u \"a b\"", "/a", Some(1)), [
-            "/opt/my editor/vim",
-            "-u",
-            "a b",
-            "+1",
-            "/a"
-        ]);
+        assert_eq!(
+            called("'/opt/my editor/vim'  -u \"a b\"", "/a", Some(1)),
+            ["/opt/my editor/vim", "-u", "a b", "+1", "/a"]
+        );
         assert_eq!(called("a\\ b '' \"x\\\"y\" 'x\\y'", "/a", None), ["a b", "", "x\"y", "x\\y", "/a"]);
     }
 

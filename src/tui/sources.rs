@@ -11,9 +11,12 @@ use super::{
     keys::SourcesAction,
     reader::{Place, Reader},
     shelf::{self, DocumentState, OpenDocument, Source},
+    text::{Piece, Row, wrap},
+    theme::Role,
 };
 use crate::engine::{
-    CatalogueQuery, CatalogueRequest, Command, DocumentText, Failure, RequestId, RetrievedChunk, Selection,
+    AskRequest, CatalogueQuery, CatalogueRequest, Command, DocumentText, Failure, Keep, RequestId,
+    RetrievedChunk, Selection,
 };
 
 impl App {
@@ -74,7 +77,7 @@ impl App {
     fn source_text(&self) -> Option<Rect> {
         let pane = self.panes()?.sources?;
         let sources = self.shelf_sources();
-        let facts = shelf::facts(sources.get(self.shelf.selected)?, pane.width.into()).len();
+        let facts = self.source_facts(sources.get(self.shelf.selected)?, pane.width.into()).len();
         Some(shelf::places(pane, sources.len(), facts, self.shelf.document.is_some()).text)
     }
 
@@ -110,7 +113,8 @@ impl App {
             return Vec::new();
         }
         let query = CatalogueQuery::Document { path: chunk.path.clone() };
-        let effects = self.ask_engine(Command::Catalogue(CatalogueRequest { id: RequestId::default(), query }));
+        let effects =
+            self.ask_engine(Command::Catalogue(CatalogueRequest { id: RequestId::default(), query }));
         if !effects.is_empty() {
             self.shelf.document = Some(OpenDocument::asked(chunk.path));
         }
@@ -210,5 +214,50 @@ impl App {
             selection.dropped.push(id);
         }
         self.ask_again(index, selection)
+    }
+
+    /// Asks the question of the turn `index` again, drawing on `selection`.
+    fn ask_again(&mut self, index: usize, selection: Selection) -> Vec<Effect> {
+        let Some(Entry::Turn(turn)) = self.transcript.entries().get(index) else { return Vec::new() };
+        let question = turn.question.clone();
+        if self.running().is_some() {
+            self.warn("One answer at a time: wait for it, or cancel it with Esc.");
+            return Vec::new();
+        }
+        let mut turn = Turn::new(question.clone(), self.strategy, self.now);
+        turn.selection = selection.clone();
+        let turn = self.transcript.push(Entry::Turn(Box::new(turn)));
+        self.shelf.show(turn);
+        self.transcript.show_newest();
+        self.ask_engine(Command::Ask(AskRequest {
+            question,
+            strategy: Some(self.strategy),
+            selection,
+            keep: self.chat.map_or(Keep::NewChat, Keep::Chat),
+            ..AskRequest::default()
+        }))
+    }
+
+    pub(super) fn on_edited(&mut self, ended: Result<(), String>) -> Vec<Effect> {
+        if let Err(message) = ended {
+            self.warn(message);
+        }
+        Vec::new()
+    }
+
+    /// What is known of a source beside its text, and that it is not in its document any more where that is so.
+    pub(super) fn source_facts(&self, source: &Source<'_>, columns: usize) -> Vec<Row> {
+        let lost = self
+            .shelf
+            .document
+            .as_ref()
+            .is_some_and(|document| matches!(document.state, DocumentState::Shown { found: false, .. }));
+        let mut rows = Vec::new();
+        if lost {
+            let words = "The chunk is not in the file any more.";
+            rows.extend(wrap(&[Piece::new(words, Role::Warning)], columns, 0));
+        }
+        rows.extend(shelf::facts(source, columns));
+        rows
     }
 }
