@@ -35,7 +35,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Sources, "sources.document", &[key(Enter)], act(SourcesAction::Document), "The document around the chunk, or the chunk alone", Some("document")),
     bind(Sources, "sources.edit", &[key(Char('e'))], act(SourcesAction::Edit), "Open the file at the line in your editor", Some("editor")),
     bind(Sources, "sources.pin", &[key(Char('p'))], act(SourcesAction::Pin), "Pin the chunk to the next questions, or unpin it", Some("pin")),
-    bind(Sources, "sources.pin_file", &[key(Char('P'))], act(SourcesAction::PinFile), "Pin the whole file to the next questions, or unpin it", Some("pin file")),
+    bind(Sources, "sources.pin_file", &[key(Char('P'))], act(SourcesAction::PinFile), "Pin the whole file to the next questions, or unpin it", None),
     bind(Sources, "sources.drop", &[key(Char('x'))], act(SourcesAction::Drop), "Drop the chunk and ask again, or take a dropped one in again", Some("drop")),
     bind(Sources, "sources.page_up", &[key(PageUp)], act(SourcesAction::PageUp), "Scroll the source's text back", Some("scroll")),
     bind(Sources, "sources.page_down", &[key(PageDown)], act(SourcesAction::PageDown), "Scroll the source's text on", Some("scroll")),
