@@ -29,6 +29,8 @@ pub enum Role {
     Selection,
     /// A key's name.
     Key,
+    /// Letters that match what was typed.
+    Match,
     Success,
     Warning,
     Error,
@@ -44,7 +46,7 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of their declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Base,
         Self::Muted,
         Self::Border,
@@ -55,6 +57,7 @@ impl Role {
         Self::Citation,
         Self::Selection,
         Self::Key,
+        Self::Match,
         Self::Success,
         Self::Warning,
         Self::Error,
