@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::Strategy,
-    engine::{CacheOrigin, Failure, Progress, RequestId, RetrievedChunk, StopReason, Timings},
+    engine::{CacheOrigin, Failure, Progress, RequestId, RetrievedChunk, Selection, StopReason, Timings},
 };
 
 /// Something in the conversation.
@@ -28,6 +28,8 @@ pub struct Turn {
     pub id: Option<RequestId>,
     pub question: String,
     pub strategy: Strategy,
+    /// What it was asked with, for asking it again.
+    pub selection: Selection,
     pub asked_at: Duration,
     /// The answer's text as far as it has come.
     pub text: String,
@@ -82,6 +84,7 @@ impl Turn {
             id: None,
             question,
             strategy,
+            selection: Selection::default(),
             asked_at,
             text: String::new(),
             sources: Vec::new(),
