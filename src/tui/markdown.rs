@@ -275,7 +275,7 @@ impl<'a> Writer<'a> {
             _ => "• ".to_owned(),
         };
         let width = width(&mark);
-        let mark = vec![Piece::new(mark, Role::Accent)];
+        let mark = vec![Piece::new(mark, Role::Muted)];
         self.containers.push(Container::Item { mark, width, shown: false });
     }
 
