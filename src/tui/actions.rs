@@ -57,6 +57,7 @@ impl App {
             Action::Indexing(action) => return self.perform_indexing(action),
             Action::Chats(action) => return self.perform_chats(action),
             Action::Log(action) => return self.perform_log(action),
+            Action::Timings(action) => return self.perform_timings(action),
             Action::Overlay(action) => return self.perform_overlay(action),
         }
         Vec::new()

@@ -1,5 +1,7 @@
 //! Every key of the table, pressed where it holds.
 
+mod timings;
+
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -262,6 +264,7 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::OpenPalette | Action::OpenThemes => {}
         Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) => check_overlay(&mut app, chord, action),
         Action::Redraw => assert_eq!(press(&mut app, chord), [Effect::Redraw]),
         Action::Suspend => assert_eq!(press(&mut app, chord), [Effect::Suspend]),

@@ -6,6 +6,7 @@ mod comparison;
 mod indexing;
 mod log;
 mod overlays;
+mod timings;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -14,6 +15,7 @@ pub use comparison::ComparisonAction;
 pub use indexing::IndexingAction;
 pub use log::LogAction;
 pub use overlays::OverlayAction;
+pub use timings::TimingsAction;
 
 use super::app::View;
 
@@ -91,6 +93,7 @@ pub enum Action {
     Indexing(IndexingAction),
     Chats(ChatsAction),
     Log(LogAction),
+    Timings(TimingsAction),
     Overlay(OverlayAction),
     Redraw,
     Suspend,
@@ -143,12 +146,13 @@ const fn bind(
 }
 
 /// The tables, in the order in which the footer shows their keys and the help their sections.
-const TABLES: [&[Binding]; 6] = [
+const TABLES: [&[Binding]; 7] = [
     overlays::BINDINGS,
     comparison::BINDINGS,
     indexing::BINDINGS,
     chats::BINDINGS,
     log::BINDINGS,
+    timings::BINDINGS,
     chat::BINDINGS,
 ];
 

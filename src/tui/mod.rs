@@ -11,7 +11,8 @@
 //! | [`keys`] | the one table of keys, from which footer and help are made |
 //! | [`theme`] | roles of things on the screen, and the files that give them a style |
 //! | `transcript`, `entry` | the conversation, wrapped once per message and width |
-//! | `text`, `citations`, `phase_bar` | text as rows of cells; labels to numbers; timings to a bar |
+//! | `text`, `citations`, `phase_bar`, `gauge` | text as rows of cells; labels to numbers; numbers to bars |
+//! | `timings`, `full_cost`, `rate` | which answer is timed, what `full` would have cost, how fast things go |
 //! | `panes`, `shelf`, `input` | which pane is where at which size; the sources; the question |
 //! | `view` | pure functions from the state to the picture |
 
@@ -23,6 +24,8 @@ mod comparison;
 mod engine_events;
 mod entry;
 mod format;
+mod full_cost;
+mod gauge;
 mod indexing;
 mod input;
 #[cfg(test)]
@@ -32,6 +35,7 @@ mod log;
 mod overlay;
 mod panes;
 mod phase_bar;
+mod rate;
 mod run;
 mod shelf;
 mod slash;

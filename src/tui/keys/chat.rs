@@ -6,7 +6,6 @@ use super::{
     Action, Binding,
     Context::{
         Answering, AnyView, Anywhere, Chat, Conversation, EmptyInput, History, Input, OtherView, Sources,
-        Timings,
     },
     KeyCode, View, alt, bind, ctrl, key,
 };
@@ -21,7 +20,6 @@ pub const BINDINGS: &[Binding] = &[
     bind(Sources, "sources.page_down", &[key(PageDown)], Action::SourcePageDown, "Scroll the source's text on", Some("scroll")),
     bind(Conversation, "conversation.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
     bind(Sources, "sources.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
-    bind(Timings, "timings.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
     bind(Chat, "next_pane", &[key(Tab)], Action::NextPane, "The next pane: question, conversation, sources, timings", Some("pane")),
     bind(Chat, "previous_pane", &[key(BackTab)], Action::PreviousPane, "The pane before", None),
     bind(OtherView, "leave_view", &[key(Esc)], Action::Open(View::Chat), "Back to the chat", Some("chat")),

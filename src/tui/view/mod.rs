@@ -23,6 +23,7 @@ use ratatui::{
 };
 
 pub(super) use help::overflow as help_overflow;
+pub(super) use timings::overflow as timings_overflow;
 
 use super::{
     app::{App, SPINNER_STEP, View},
