@@ -62,6 +62,25 @@ pub enum Context {
     Anywhere,
 }
 
+impl Context {
+    /// What it is called where its keys are listed.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Help => "This help",
+            Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
+            Self::Answering | Self::EmptyInput | Self::History | Self::Input => "Question",
+            Self::Conversation => "Conversation",
+            Self::Sources => "Sources",
+            Self::Timings => "Timings",
+            Self::Comparison => "Comparison",
+            Self::Indexing => "Indexing",
+            Self::Chats => "Chats",
+            Self::Log => "Log",
+            Self::Chat | Self::OtherView | Self::AnyView | Self::Anywhere => "Everywhere",
+        }
+    }
+}
+
 /// What a key does. Views of their own have actions of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -207,7 +226,8 @@ pub fn hints(contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
         let reached = binding.chords.first().is_some_and(|chord| {
             action(&KeyEvent::new(chord.code, chord.modifiers), contexts) == Some(binding.action)
         });
-        binding.hint.is_some() && reached
+        // Another context may have the same action on the same key: it is named once.
+        contexts.contains(&binding.context) && binding.hint.is_some() && reached
     })
 }
 

@@ -14,15 +14,19 @@
 //! | `text`, `citations`, `phase_bar`, `gauge` | text as rows of cells; labels to numbers; numbers to bars |
 //! | `timings`, `full_cost`, `rate` | which answer is timed, what `full` would have cost, how fast things go |
 //! | `panes`, `shelf`, `input` | which pane is where at which size; the sources; the question |
+//! | [`scenes`] | states of the screen, for its tests and its pictures |
+//! | `overlay`, `chooser`, `palette`, `field` | what lies over a view; a list that typing narrows; every action by name |
 //! | `view` | pure functions from the state to the picture |
 
 mod actions;
 pub mod app;
 mod chats;
+pub mod chooser;
 mod citations;
 mod comparison;
 mod engine_events;
 mod entry;
+pub mod field;
 mod format;
 mod full_cost;
 mod gauge;
@@ -33,10 +37,12 @@ mod key_tests;
 pub mod keys;
 mod log;
 mod overlay;
+mod palette;
 mod panes;
 mod phase_bar;
 mod rate;
 mod run;
+pub mod scenes;
 mod shelf;
 mod slash;
 mod terminal;
@@ -47,6 +53,7 @@ mod transcript;
 mod view;
 
 pub use app::{App, Effect, Msg, View, What};
+pub use citations::Citation;
 pub use entry::{Entry, Note, Severity, Stage, Turn};
 pub use run::{ScreenError, run, run_with};
 pub use theme::Theme;

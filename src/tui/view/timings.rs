@@ -34,8 +34,8 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let top = app.timings.top.min(rows.len().saturating_sub(height));
     draw_rows(&rows[top..], &app.theme, area, buffer);
     if top + height < rows.len() && height > 0 {
-        let more = Row::new(vec![Piece::new("↓ more", Role::Muted)]);
-        let place = Rect { x: area.right().saturating_sub(6), y: area.bottom() - 1, width: 6, height: 1 };
+        let more = Row::new(vec![Piece::new(" ↓ more", Role::Muted)]);
+        let place = Rect { x: area.right().saturating_sub(7), y: area.bottom() - 1, width: 7, height: 1 };
         draw_rows([&more], &app.theme, place.intersection(area), buffer);
     }
 }
