@@ -255,7 +255,8 @@ mod tests {
             first_token_seconds: 2.0,
             total_seconds: 5.0,
         };
-        let found = cost(&[ape.clone()], std::slice::from_ref(&compared), None).expect("measured");
+        let found =
+            cost(std::slice::from_ref(&ape), std::slice::from_ref(&compared), None).expect("measured");
         assert_eq!((found.total_seconds, found.basis), (5.0, Basis::Compared { runs: 3 }));
         let other = Compared { chunks: vec!["a".to_owned()], ..compared };
         assert_eq!(cost(&[ape], &[other], None), None);
@@ -265,7 +266,7 @@ mod tests {
     fn an_estimate_names_its_tokens_and_its_speed() {
         let ape = turn(Strategy::Ape, "Why?", &["a", "b"]);
         let status = machine(Some(440.0));
-        let found = cost(&[ape.clone()], &[], Some(&status)).expect("an estimate");
+        let found = cost(std::slice::from_ref(&ape), &[], Some(&status)).expect("an estimate");
         assert_eq!(
             found.basis,
             Basis::Estimated { tokens: 440, tokens_per_second: 440.0, speed: Speed::Indexing }
@@ -287,9 +288,13 @@ mod tests {
     #[test]
     fn without_a_basis_nothing_is_said() {
         let ape = turn(Strategy::Ape, "Why?", &["a"]);
-        assert_eq!(cost(&[ape.clone()], &[], None), None);
+        assert_eq!(cost(std::slice::from_ref(&ape), &[], None), None);
         for useless in [0.0, f64::NAN, f64::INFINITY, -3.0] {
-            assert_eq!(cost(&[ape.clone()], &[], Some(&machine(Some(useless)))), None, "{useless}");
+            assert_eq!(
+                cost(std::slice::from_ref(&ape), &[], Some(&machine(Some(useless)))),
+                None,
+                "{useless}"
+            );
         }
         let status = machine(Some(440.0));
         let mut unknown = ape.clone();
