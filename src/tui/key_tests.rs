@@ -1,4 +1,6 @@
-//! Every key of the table, pressed where it holds.
+//! Every key of the tables, pressed where it holds.
+
+mod log;
 
 use std::time::Duration;
 
@@ -261,7 +263,8 @@ fn check(binding: &Binding, chord: Chord) {
             assert_eq!(app.overlay, Some(Overlay::Help { top: 0 }), "{name}");
         }
         Action::OpenPalette | Action::OpenThemes => {}
-        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) => {}
+        Action::Log(action) => log::check(&mut app, chord, action),
         Action::Overlay(action) => check_overlay(&mut app, chord, action),
         Action::Redraw => assert_eq!(press(&mut app, chord), [Effect::Redraw]),
         Action::Suspend => assert_eq!(press(&mut app, chord), [Effect::Suspend]),

@@ -35,6 +35,8 @@ mod phase_bar;
 mod run;
 mod shelf;
 mod slash;
+#[cfg(unix)]
+mod stderr;
 mod terminal;
 pub mod text;
 pub mod theme;
@@ -44,6 +46,7 @@ mod view;
 
 pub use app::{App, Effect, Msg, View, What};
 pub use entry::{Entry, Note, Severity, Stage, Turn};
+pub use log::LogTail;
 pub use run::{ScreenError, run, run_with};
 pub use theme::Theme;
 pub use view::draw;

@@ -1,6 +1,9 @@
 //! The loop between terminal, engine and clock. It waits for one of them and takes in what happened, keys before
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
+mod log_file;
+mod outside;
+
 use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
@@ -12,6 +15,8 @@ use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures_util::StreamExt;
 use ratatui::layout::Size;
 use tokio::{sync::mpsc::UnboundedReceiver, time};
+
+use outside::Outside;
 
 use super::{
     app::{App, Effect, Msg, What},
@@ -59,8 +64,9 @@ pub fn run_with(
     runtime.block_on(async {
         let mut screen = Screen::open()?;
         let app = App::new(theme, config.answer.strategy, screen.size()?);
-        let mut chat = Chat { app, opened: Instant::now(), send, next_request };
-        chat.run(&mut screen, events).await?;
+        let (outside, results) = Outside::new(config);
+        let mut chat = Chat { app, opened: Instant::now(), send, next_request, outside };
+        chat.run(&mut screen, events, results).await?;
         Ok(())
     })
 }
@@ -70,6 +76,7 @@ struct Chat<S, N> {
     opened: Instant,
     send: S,
     next_request: N,
+    outside: Outside,
 }
 
 /// What the loop does after taking something in.
@@ -80,7 +87,12 @@ enum Next {
 }
 
 impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
-    async fn run(&mut self, screen: &mut Screen, mut events: UnboundedReceiver<Event>) -> io::Result<()> {
+    async fn run(
+        &mut self,
+        screen: &mut Screen,
+        mut events: UnboundedReceiver<Event>,
+        mut results: UnboundedReceiver<What>,
+    ) -> io::Result<()> {
         let mut keys = EventStream::new();
         let mut told_to_end = pin!(told_to_end()?);
         let mut engine_runs = true;
@@ -108,6 +120,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                         self.on(What::EngineGone, screen)?
                     }
                 },
+                Some(what) = results.recv() => self.on(what, screen)?,
                 () = sleep_until(wake) => match changed {
                     true => continue,
                     false => self.on(What::Tick, screen)?,
@@ -135,6 +148,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
+                Effect::ReadLog => self.outside.read_log(),
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
                     screen.suspend()?;
