@@ -1,12 +1,13 @@
 //! The state of the screen, what can happen to it, and what it asks for in return.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crossterm::event::{KeyEvent, KeyEventKind};
 use ratatui::layout::Size;
 
 use super::{
     chats::ChatList,
+    chips::Chips,
     comparison::ComparisonView,
     entry::{Entry, Turn},
     indexing::IndexingView,
@@ -50,6 +51,8 @@ pub enum What {
     LogRead(Result<LogTail, String>),
     /// The engine will say no more.
     EngineGone,
+    /// The editor that [`Effect::Edit`] asked for has ended; says what went wrong.
+    Edited(Result<(), String>),
     /// The moment of [`App::deadline`] has come.
     Tick,
 }
@@ -62,6 +65,11 @@ pub enum Effect {
     Cancel(RequestId),
     /// Read the end of the log file, and say what is there with [`What::LogRead`].
     ReadLog,
+    /// Give the terminal to the user's editor, with this file at this line (from 1), until the editor ends.
+    Edit {
+        path: PathBuf,
+        line: Option<u32>,
+    },
     /// Draw every cell again.
     Redraw,
     /// Give the terminal back and stop until the shell brings the program back.
@@ -96,6 +104,8 @@ pub struct App {
     pub(super) strategy: Strategy,
     pub(super) transcript: Transcript,
     pub(super) shelf: Shelf,
+    /// What goes along with the next questions.
+    pub(super) chips: Chips,
     /// `None` until the engine has said what it has.
     pub(super) status: Option<Status>,
     pub(super) indexing: Option<Indexing>,
@@ -134,6 +144,7 @@ impl App {
             strategy,
             transcript: Transcript::default(),
             shelf: Shelf::default(),
+            chips: Chips::default(),
             status: None,
             indexing: None,
             searches: Vec::new(),
@@ -166,6 +177,7 @@ impl App {
             What::Sent(command) => self.on_sent(command),
             What::LogRead(tail) => self.on_log_read(tail),
             What::EngineGone => self.on_engine_gone(),
+            What::Edited(ended) => self.on_edited(ended),
             What::Tick => self.on_tick(),
         };
         self.reflow();
@@ -215,6 +227,9 @@ impl App {
             Focus::Sources => contexts.push(Context::Sources),
             Focus::Timings => contexts.push(Context::Timings),
             Focus::Input => {
+                if self.input.is_empty() && !self.chips.is_empty() {
+                    contexts.push(Context::Chips);
+                }
                 if self.input.is_empty() {
                     contexts.push(Context::EmptyInput);
                 }
@@ -270,7 +285,11 @@ impl App {
     }
 
     fn on_paste(&mut self, text: &str) -> Vec<Effect> {
-        if self.overlay.is_none() && self.view == View::Chat {
+        if let Some(overlay) = &mut self.overlay {
+            if let Some(chooser) = overlay.chooser() {
+                chooser.paste(text);
+            }
+        } else if self.view == View::Chat {
             self.focus = Focus::Input;
             if self.input.paste(text) {
                 self.warn("The pasted text was cut: it was longer than a question can be.");
@@ -291,6 +310,10 @@ impl App {
     fn reflow(&mut self) {
         if self.view == View::Log {
             self.reflow_log();
+        }
+        let size = self.size;
+        if let Some(chooser) = self.overlay.as_mut().and_then(Overlay::chooser) {
+            chooser.keep_in_view(size);
         }
         if let Some(conversation) = self.panes().and_then(|panes| panes.conversation) {
             // A column stays free between the text and the scrollbar.
