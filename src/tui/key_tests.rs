@@ -2,6 +2,7 @@
 
 mod log;
 mod sources;
+mod timings;
 
 use std::time::Duration;
 
@@ -259,6 +260,8 @@ fn check(binding: &Binding, chord: Chord) {
         Action::OpenThemes => {}
         Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) => {}
         Action::Log(action) => log::check(&mut app, chord, action),
+
+        Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
             check_palette(&mut app, chord, action);
         }

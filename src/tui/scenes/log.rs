@@ -20,7 +20,9 @@ fn log(stage: &mut Stage) {
         let text = match minute % 5 {
             0 => " INFO gibbon::engine: 3 files read, 41 chunks indexed in 0.21 s",
             1 => "DEBUG gibbon::store: read 4 files, 12.1 MiB, in 7 ms",
-            2 => " INFO gibbon::engine: answer with ape: first token after 93 ms, 112 tokens at 71.2 per second",
+            2 => {
+                " INFO gibbon::engine: answer with ape: first token after 93 ms, 112 tokens at 71.2 per second"
+            }
             3 => " WARN gibbon::store: a cache file is damaged and is encoded again: kv/1f/1f0c52d1.kv",
             _ => "ERROR gibbon::stderr: ggml_error: 中文 \u{202e}this came from a library",
         };
