@@ -13,5 +13,6 @@ mod readme;
 mod sample_corpus;
 mod store;
 mod support;
+mod terminal;
 mod tokenizer;
 mod tui;
