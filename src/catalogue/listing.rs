@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Catalogue, CatalogueError, FileId, FileRecord, Result, Root, RootKind, paths, roots::canonical_or_absolute,
+    Catalogue, CatalogueError, FileId, FileRecord, Result, Root, RootKind, paths,
+    roots::canonical_or_absolute,
 };
 
 /// An indexed file, for lists.

@@ -208,7 +208,7 @@ mod tests {
     fn result(answer: Answer, speedup: f64, agreement: (usize, usize)) -> ComparisonResult {
         let spread = |median: f64| Spread { median, min: median * 0.9, max: median * 1.2 };
         ComparisonResult {
-            first_token_divergence: None,
+            first_token_divergence: Some((1.0 - speedup).abs() / 100.0),
             time_to_first_token_seconds: spread(answer.timings.time_to_first_token_seconds),
             total_seconds: spread(answer.timings.total_seconds),
             tokens_per_second: spread(answer.timings.decode.tokens_per_second),

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     config::Config,
     engine::{
-        Command, EncodeEstimate, Event, FileIssue, IndexPhase, IndexReport, IndexRequest, Outcome, Status, Unit,
+        Command, EncodeEstimate, Event, FileIssue, IndexPhase, IndexReport, IndexRequest, Outcome, Status,
+        Unit,
     },
 };
 

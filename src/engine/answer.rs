@@ -346,11 +346,7 @@ fn extent(strategy: Strategy, chunks: &[usize]) -> usize {
 }
 
 /// What `full` reads: prefix, chunks in the order of their ranks, question.
-fn full_prompt(
-    model: &Model,
-    retrieval: &Retrieval,
-    query: &[u32],
-) -> Result<Vec<u32>, ModelError> {
+fn full_prompt(model: &Model, retrieval: &Retrieval, query: &[u32]) -> Result<Vec<u32>, ModelError> {
     let mut tokens = model.prompt.prefix().to_vec();
     for hit in &retrieval.hits {
         tokens.extend(model.prompt.chunk(&hit.chunk.chunk.text, &model.tokenizer)?);

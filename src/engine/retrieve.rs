@@ -242,13 +242,18 @@ fn fitting(
     let count = chosen.iter().map(fits).take_while(|fits| *fits).count();
     let (mut chosen, left) = (chosen, count);
     let left_out = chosen.split_off(left);
-    let kinds =
-        [(ChunkReason::Pinned, "pinned"), (ChunkReason::Found, "found"), (ChunkReason::Carried, "carried over")];
+    let kinds = [
+        (ChunkReason::Pinned, "pinned"),
+        (ChunkReason::Found, "found"),
+        (ChunkReason::Carried, "carried over"),
+    ];
     for (reason, name) in kinds {
         let of = left_out.iter().filter(|(_, other)| *other == reason).count();
         if of > 0 {
             let of_all = of + chosen.iter().filter(|(_, other)| *other == reason).count();
-            warnings.push(format!("{of} of {of_all} {name} chunks do not fit the model's context and are left out"));
+            warnings.push(format!(
+                "{of} of {of_all} {name} chunks do not fit the model's context and are left out"
+            ));
         }
     }
     chosen
@@ -353,7 +358,11 @@ mod tests {
             let files = reader.catalogue().file_list().unwrap();
             let scope = in_scope.map(|name| Scope {
                 files: Vec::new(),
-                paths: files.iter().map(|file| file.path.clone()).filter(|path| path.ends_with(name)).collect(),
+                paths: files
+                    .iter()
+                    .map(|file| file.path.clone())
+                    .filter(|path| path.ends_with(name))
+                    .collect(),
             });
             let used = used.iter().map(|text| ChunkId::of(text)).collect();
             let hits = carried(&reader, &wanted, scope.as_ref(), &used).unwrap();

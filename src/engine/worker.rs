@@ -25,6 +25,7 @@ use super::{
     protocol::*,
     resources::Resources,
     retrieve::{Wanted, retrieve, source},
+    timing::Timings,
     visible::visible,
 };
 use crate::config::Config;

@@ -25,10 +25,7 @@ impl Filter {
         let Some(files) = &self.files else { return Box::new(query) };
         let terms = files.iter().map(|file| Term::from_field_u64(fields.file, file.0.unsigned_abs()));
         let in_files = ConstScoreQuery::new(Box::new(TermSetQuery::new(terms)), 0.0);
-        Box::new(BooleanQuery::new(vec![
-            (Occur::Must, Box::new(query)),
-            (Occur::Must, Box::new(in_files)),
-        ]))
+        Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(query)), (Occur::Must, Box::new(in_files))]))
     }
 }
 
@@ -46,10 +43,14 @@ mod tests {
 
     /// Many files that match better than the few that may be found.
     fn library() -> Library {
-        let mut files: Vec<_> =
-            (0..300).map(|number| file(&format!("{number:03}.md"), &[&format!("dome dome {number}")])).collect();
+        let mut files: Vec<_> = (0..300)
+            .map(|number| file(&format!("{number:03}.md"), &[&format!("dome dome {number}")]))
+            .collect();
         files.push(file("last/one.md", &["the dome and much else that makes it a longer text", "a mirror"]));
-        files.push(file("last/two.md", &["the dome once more, in a text that is longer still than the other"]));
+        files.push(file(
+            "last/two.md",
+            &["the dome once more, in a text that is longer still than the other"],
+        ));
         Library::with(&files)
     }
 

@@ -64,7 +64,10 @@ mod tests {
     #[test]
     fn forms_of_a_word_are_found_and_stop_words_are_not() {
         let text = "The Dome is closed; closing it takes a Résumé of the dome.";
-        assert_eq!(found("When does the dome close?", text), words(&["Dome", "closed", "closing", "dome"], 2));
+        assert_eq!(
+            found("When does the dome close?", text),
+            words(&["Dome", "closed", "closing", "dome"], 2)
+        );
         assert_eq!(found("resume", text), words(&["Résumé"], 1));
         assert_eq!(found("mirror", text), words(&[], 0));
         assert_eq!(found("?", text), words(&[], 0));

@@ -118,7 +118,8 @@ impl Reader {
             return Ok(Vec::new());
         }
         let query = filter.narrowed(query, &self.questions.fields);
-        let most = documents.min(MAX_CANDIDATES.max(k.saturating_mul(8)).saturating_add(filter.without.len()));
+        let most =
+            documents.min(MAX_CANDIDATES.max(k.saturating_mul(8)).saturating_add(filter.without.len()));
         let mut limit = most.min(k.saturating_mul(2).saturating_add(16));
         loop {
             let found = self.candidates(&searcher, &*query, limit)?;
@@ -194,9 +195,7 @@ impl Reader {
         }
         hits.sort_by(|a, b| (a.0, &a.2.path, a.1).cmp(&(b.0, &b.2.path, b.1)));
         let mut seen = HashSet::new();
-        hits.retain(|(_, _, chunk)| {
-            !filter.without.contains(&chunk.chunk.id) && seen.insert(chunk.chunk.id)
-        });
+        hits.retain(|(_, _, chunk)| !filter.without.contains(&chunk.chunk.id) && seen.insert(chunk.chunk.id));
         hits.truncate(k);
         Ok(hits
             .into_iter()

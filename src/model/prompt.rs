@@ -284,7 +284,12 @@ mod tests {
 
     const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
-    fn split_at_slot(template: &str, bos: &str, eos: &str, system: &str) -> Result<(String, String), ModelError> {
+    fn split_at_slot(
+        template: &str,
+        bos: &str,
+        eos: &str,
+        system: &str,
+    ) -> Result<(String, String), ModelError> {
         Template::new(template, bos, eos, system).map(|(_, opening, closing)| (opening, closing))
     }
 
