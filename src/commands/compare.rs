@@ -170,8 +170,8 @@ fn rows(comparison: &Comparison, style: Style) -> String {
         }
     }
     let note = format!(
-        "Medians of {}, smallest to largest in brackets; same tokens: leading tokens equal to full's; KL: of the first \
-         token's distribution from full's, in nats.\n",
+        "Medians of {}, smallest to largest in brackets; same tokens: leading tokens equal to full's;\n\
+         KL: how far the first token's distribution is from full's, in nats.\n",
         text::count(comparison.runs as u64, "run")
     );
     text::table(&header, "<>>>>>>>>", &lines, style) + &failed + &style.dim(note.trim_end()) + "\n"

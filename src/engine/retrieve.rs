@@ -230,29 +230,28 @@ fn room(loaded: &Loaded, wanted: &Wanted) -> Result<usize, Failure> {
 
 /// The first of `chosen` that fit `room` tokens together, and a warning for those of each kind that do not.
 fn fitting(
-    chosen: Vec<(Hit, ChunkReason)>,
+    mut chosen: Vec<(Hit, ChunkReason)>,
     room: usize,
     warnings: &mut Vec<String>,
 ) -> Vec<(Hit, ChunkReason)> {
     let mut taken = 0;
-    let fits = |(hit, _): &(Hit, ChunkReason)| {
+    let fits = |(hit, _): &&(Hit, ChunkReason)| {
         taken += hit.chunk.chunk.tokens + CHUNK_MARGIN;
         taken <= room
     };
-    let count = chosen.iter().map(fits).take_while(|fits| *fits).count();
-    let (mut chosen, left) = (chosen, count);
-    let left_out = chosen.split_off(left);
-    let kinds = [
+    let fitting = chosen.iter().take_while(fits).count();
+    let left_out = chosen.split_off(fitting);
+    let of = |chunks: &[(Hit, ChunkReason)], reason| chunks.iter().filter(|(_, of)| *of == reason).count();
+    for (reason, name) in [
         (ChunkReason::Pinned, "pinned"),
         (ChunkReason::Found, "found"),
         (ChunkReason::Carried, "carried over"),
-    ];
-    for (reason, name) in kinds {
-        let of = left_out.iter().filter(|(_, other)| *other == reason).count();
-        if of > 0 {
-            let of_all = of + chosen.iter().filter(|(_, other)| *other == reason).count();
+    ] {
+        let (left, kept) = (of(&left_out, reason), of(&chosen, reason));
+        if left > 0 {
             warnings.push(format!(
-                "{of} of {of_all} {name} chunks do not fit the model's context and are left out"
+                "{left} of {} {name} chunks do not fit the model's context and are left out",
+                left + kept
             ));
         }
     }

@@ -68,10 +68,6 @@ impl Running {
         running
     }
 
-    fn config(&self) -> Config {
-        config(self.folder.path())
-    }
-
     fn document(&self, name: &str) -> PathBuf {
         fs::canonicalize(self.folder.path()).unwrap().join("documents").join(name)
     }
@@ -145,9 +141,9 @@ impl Running {
         }
     }
 
-    fn warnings(&self) -> Vec<&str> {
-        let warning = |event| match event {
-            &Event::Warning { ref message, .. } => Some(message.as_str()),
+    fn warnings<'a>(&'a self) -> Vec<&'a str> {
+        let warning = |event: &'a Event| match event {
+            Event::Warning { message, .. } => Some(message.as_str()),
             _ => None,
         };
         self.told.iter().filter_map(warning).collect()

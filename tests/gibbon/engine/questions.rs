@@ -96,10 +96,17 @@ fn earlier_turns_are_read_with_the_question_by_every_strategy() {
         let (less, more) = (alone.timings.prefill.tokens, after.timings.prefill.tokens);
         assert!((less + 10..less + 60).contains(&more), "{strategy:?}: {less}, {more}");
         assert_eq!(alone.origins, after.origins, "the caches are the same with and without earlier turns");
-        let endless = vec![EarlierTurn { question: "Why?".into(), answer: "word ".repeat(900) }; 200];
-        let bounded = running.ask(request(&endless)).unwrap().timings.prefill.tokens;
-        assert!(bounded > more && bounded < less + 2048 + 1, "{strategy:?}: {bounded}");
     }
+}
+
+#[test]
+fn a_chat_of_any_length_takes_a_quarter_of_the_context_at_most() {
+    let mut running = Running::indexed();
+    let endless = vec![EarlierTurn { question: "Why?".into(), answer: "word ".repeat(900) }; 200];
+    let request = AskRequest { history: endless, max_tokens: Some(1), ..ask(QUESTION, Selection::default()) };
+    let context = running.status().model.unwrap().context_tokens;
+    let read = running.ask(request).unwrap().timings.prefill.tokens;
+    assert!((context / 8..context / 4 + 60).contains(&read), "{read} of {context}");
 }
 
 #[test]
