@@ -134,6 +134,7 @@ fn state_for(binding: &Binding) -> App {
         Context::Chats => drop(app.open(View::Chats)),
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
+        Context::Completion => type_text(&mut app, "/s"),
         _ => {}
     }
     if matches!(binding.context, Context::Files | Context::Themes) {
@@ -182,6 +183,15 @@ fn check(binding: &Binding, chord: Chord) {
         Action::Cancel => {
             assert_eq!(press(&mut app, chord), [Effect::Cancel(ID)]);
             assert_eq!(stage(&app), Stage::Cancelled);
+        }
+        Action::Complete => {
+            press(&mut app, chord);
+            assert_eq!(app.input.text(), "/search ");
+        }
+        Action::PreviousCompletion | Action::NextCompletion => {
+            press(&mut app, chord);
+            press_code(&mut app, KeyCode::Tab);
+            assert_eq!(app.input.text(), "/strategy ", "the other of two");
         }
         Action::OlderQuestion => {
             press(&mut app, chord);

@@ -30,6 +30,8 @@ pub enum Context {
     Themes,
     /// An answer is under way.
     Answering,
+    /// A slash command is being typed and can be completed.
+    Completion,
     /// The question is empty.
     EmptyInput,
     /// The question is empty or is one from the history, unchanged.
@@ -66,7 +68,7 @@ impl Context {
         match self {
             Self::Help => "This help",
             Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
-            Self::Answering | Self::EmptyInput | Self::History | Self::Input => "Question",
+            Self::Answering | Self::Completion | Self::EmptyInput | Self::History | Self::Input => "Question",
             Self::Conversation => "Conversation",
             Self::Sources => "Sources",
             Self::Timings => "Timings",
@@ -87,6 +89,9 @@ pub enum Action {
     DeleteWord,
     DeleteToLineStart,
     Cancel,
+    Complete,
+    PreviousCompletion,
+    NextCompletion,
     OlderQuestion,
     NewerQuestion,
     PageUp,

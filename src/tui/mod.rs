@@ -22,6 +22,7 @@ mod chats;
 pub mod chooser;
 mod citations;
 mod comparison;
+mod completion;
 mod engine_events;
 mod entry;
 pub mod field;

@@ -5,8 +5,8 @@ use KeyCode::{BackTab, Char, Down, End, Enter, Esc, F, Home, PageDown, PageUp, T
 use super::{
     Action, Binding,
     Context::{
-        Answering, AnyView, Anywhere, Chat, Conversation, EmptyInput, History, Input, OtherView, Sources,
-        Timings,
+        Answering, AnyView, Anywhere, Chat, Completion, Conversation, EmptyInput, History, Input, OtherView,
+        Sources, Timings,
     },
     KeyCode, View, alt, bind, ctrl, key,
 };
@@ -14,6 +14,9 @@ use super::{
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
     bind(Answering, "cancel", &[key(Esc)], Action::Cancel, "Cancel the running answer; its text stays", Some("cancel")),
+    bind(Completion, "completion.take", &[key(Tab)], Action::Complete, "Complete the command", Some("complete")),
+    bind(Completion, "completion.previous", &[key(Up)], Action::PreviousCompletion, "The completion above", Some("select")),
+    bind(Completion, "completion.next", &[key(Down)], Action::NextCompletion, "The completion below", Some("select")),
     bind(Input, "send", &[key(Enter)], Action::Send, "Send the question", Some("send")),
     bind(Sources, "sources.previous", &[key(Up), key(Char('k'))], Action::PreviousSource, "Select the source before", Some("select")),
     bind(Sources, "sources.next", &[key(Down), key(Char('j'))], Action::NextSource, "Select the source after", Some("select")),
