@@ -13,6 +13,7 @@
 //! | `transcript`, `entry` | the conversation, wrapped once per message and width |
 //! | `text`, `citations`, `phase_bar` | text as rows of cells; labels to numbers; timings to a bar |
 //! | `panes`, `shelf`, `input` | which pane is where at which size; the sources; the question |
+//! | [`scenes`] | states of the screen, for its tests and its pictures |
 //! | `overlay`, `chooser`, `palette`, `field` | what lies over a view; a list that typing narrows; every action by name |
 //! | `view` | pure functions from the state to the picture |
 
@@ -38,6 +39,7 @@ mod palette;
 mod panes;
 mod phase_bar;
 mod run;
+pub mod scenes;
 mod shelf;
 mod slash;
 mod terminal;
