@@ -50,6 +50,7 @@ mod transcript;
 mod view;
 
 pub use app::{App, Effect, Msg, View, What};
+pub use citations::Citation;
 pub use entry::{Entry, Note, Severity, Stage, Turn};
 pub use run::{ScreenError, run, run_with};
 pub use theme::Theme;
