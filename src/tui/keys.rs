@@ -223,7 +223,7 @@ pub fn action(event: &KeyEvent, contexts: &[Context]) -> Option<Action> {
 
 /// The bindings with a hint that work where `contexts` hold.
 pub fn hints(contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
-    bindings().filter(move |binding| {
+    bindings().filter(|binding| contexts.contains(&binding.context)).filter(move |binding| {
         let reached = binding.chords.first().is_some_and(|chord| {
             action(&KeyEvent::new(chord.code, chord.modifiers), contexts) == Some(binding.action)
         });
