@@ -59,6 +59,7 @@ impl App {
             Action::Chats(action) => return self.perform_chats(action),
             Action::Sources(action) => return self.perform_sources(action),
             Action::Log(action) => return self.perform_log(action),
+            Action::Timings(action) => return self.perform_timings(action),
             Action::Overlay(action) => return self.perform_overlay(action),
         }
         Vec::new()

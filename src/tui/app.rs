@@ -18,6 +18,7 @@ use super::{
     panes::{Focus, Panes, Side},
     shelf::Shelf,
     theme::Theme,
+    timings::TimingsPane,
     transcript::Transcript,
 };
 use crate::{
@@ -109,6 +110,7 @@ pub struct App {
     pub(super) indexing: Option<Indexing>,
     /// Searches sent, and the words they were for.
     pub(super) searches: Vec<(RequestId, String)>,
+    pub(super) timings: TimingsPane,
     pub(super) comparison: ComparisonView,
     pub(super) indexing_view: IndexingView,
     pub(super) chats: ChatList,
@@ -147,6 +149,7 @@ impl App {
             status: None,
             indexing: None,
             searches: Vec::new(),
+            timings: TimingsPane::default(),
             comparison: ComparisonView::default(),
             indexing_view: IndexingView::default(),
             chats: ChatList::default(),

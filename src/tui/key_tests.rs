@@ -1,6 +1,7 @@
 //! Every key of the table, pressed where it holds.
 
 mod sources;
+mod timings;
 
 use std::time::Duration;
 
@@ -267,6 +268,7 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::OpenThemes => {}
         Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
             check_palette(&mut app, chord, action);
         }

@@ -4,10 +4,7 @@ use KeyCode::{BackTab, Char, Down, End, Enter, Esc, F, Home, PageDown, PageUp, T
 
 use super::{
     Action, Binding,
-    Context::{
-        Answering, AnyView, Anywhere, Chat, Completion, Conversation, EmptyInput, History, Input, OtherView,
-        Timings,
-    },
+    Context::{Answering, AnyView, Anywhere, Chat, Completion, Conversation, EmptyInput, History, Input, OtherView},
     KeyCode, View, alt, bind, ctrl, key,
 };
 
@@ -19,7 +16,6 @@ pub const BINDINGS: &[Binding] = &[
     bind(Completion, "completion.next", &[key(Down)], Action::NextCompletion, "The completion below", Some("select")),
     bind(Input, "send", &[key(Enter)], Action::Send, "Send the question", Some("send")),
     bind(Conversation, "conversation.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
-    bind(Timings, "timings.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
     bind(Chat, "next_pane", &[key(Tab)], Action::NextPane, "The next pane: question, conversation, sources, timings", Some("pane")),
     bind(Chat, "previous_pane", &[key(BackTab)], Action::PreviousPane, "The pane before", None),
     bind(OtherView, "leave_view", &[key(Esc)], Action::Open(View::Chat), "Back to the chat", Some("chat")),
