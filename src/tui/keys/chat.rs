@@ -4,7 +4,9 @@ use KeyCode::{BackTab, Char, Down, End, Enter, Esc, F, Home, PageDown, PageUp, T
 
 use super::{
     Action, Binding,
-    Context::{Answering, AnyView, Anywhere, Chat, Completion, Conversation, EmptyInput, History, Input, OtherView},
+    Context::{
+        Answering, AnyView, Anywhere, Chat, Completion, Conversation, EmptyInput, History, Input, OtherView,
+    },
     KeyCode, View, alt, bind, ctrl, key,
 };
 
