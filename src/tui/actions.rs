@@ -68,7 +68,10 @@ impl App {
     /// Shows a view.
     pub(super) fn open(&mut self, view: View) -> Vec<Effect> {
         self.view = view;
-        Vec::new()
+        match view {
+            View::Log => self.log.read_when_due(self.now),
+            View::Chat | View::Comparison | View::Indexing | View::Chats => Vec::new(),
+        }
     }
 
     /// Gives the keyboard to a pane, and shows it.

@@ -1,5 +1,6 @@
-//! Every key of the table, pressed where it holds.
+//! Every key of the tables, pressed where it holds.
 
+mod log;
 mod sources;
 mod timings;
 
@@ -267,7 +268,9 @@ fn check(binding: &Binding, chord: Chord) {
             assert!(matches!(app.overlay, Some(Overlay::Palette(_))), "{name}");
         }
         Action::OpenThemes => {}
-        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) => {}
+        Action::Log(action) => log::check(&mut app, chord, action),
+
         Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
             check_palette(&mut app, chord, action);
