@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     app::{App, Effect, View},
-    entry::{Entry, Note, Stage, Turn},
+    entry::{Entry, Note, Stage},
     format::{STRATEGIES, strategy},
     keys::Action,
     overlay::Overlay,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::Strategy,
-    engine::{AskRequest, Command, IndexRequest, Keep, SearchRequest},
+    engine::{Command, IndexRequest, SearchRequest},
 };
 
 impl App {
@@ -49,6 +49,10 @@ impl App {
             Action::NextSource => self.shelf.select(1, self.sources().len()),
             Action::SourcePageUp => self.scroll_source(-1),
             Action::SourcePageDown => self.scroll_source(1),
+            Action::NewChat => self.start_chat(),
+            Action::RetryLast => return self.retry_last(),
+            Action::EditLast => self.edit_last(),
+            Action::LeaveEditing => self.leave_editing(),
             Action::NextStrategy => self.strategy = strategy_after(self.strategy),
             Action::Open(view) => return self.open(view),
             Action::OpenHelp => self.overlay = Some(Overlay::Help { top: 0 }),
@@ -90,29 +94,19 @@ impl App {
             self.input.take();
             return self.obey(command);
         }
-        if self.engine_gone {
-            self.warn("The engine has stopped. Quit and start Gibbon again.");
-            return Vec::new();
-        }
-        if self.running().is_some() {
-            self.warn("One answer at a time: wait for it, or cancel it with Esc. Your question stays below.");
+        if !self.may_ask() {
             return Vec::new();
         }
         let question = self.input.take();
-        let turn = Turn::new(question.clone(), self.strategy, self.now);
-        self.transcript.push(Entry::Turn(Box::new(turn)));
-        let request = AskRequest {
-            question,
-            strategy: Some(self.strategy),
-            keep: self.chat.map_or(Keep::NewChat, Keep::Chat),
-            ..AskRequest::default()
-        };
-        vec![Effect::Send(Command::Ask(request))]
+        let replaces = self.editing.take().map(|editing| editing.turn);
+        let selection = self.next_selection(replaces);
+        self.ask(question, selection, replaces)
     }
 
     fn obey(&mut self, command: Result<Slash, String>) -> Vec<Effect> {
         match command {
             Ok(Slash::Help) => self.overlay = Some(Overlay::Help { top: 0 }),
+            Ok(Slash::New) => self.start_chat(),
             Ok(Slash::Quit) => return vec![Effect::Quit],
             Ok(Slash::Strategy(chosen)) => {
                 self.strategy = chosen;
@@ -160,6 +154,7 @@ impl App {
                 id = turn.id;
             }
         });
+        self.mark_superseded();
         id.map(Effect::Cancel).into_iter().collect()
     }
 

@@ -1,11 +1,12 @@
 //! The state of the screen, what can happen to it, and what it asks for in return.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crossterm::event::{KeyEvent, KeyEventKind};
 use ratatui::layout::Size;
 
 use super::{
+    asking::Editing,
     chats::ChatList,
     comparison::ComparisonView,
     entry::{Entry, Turn},
@@ -26,6 +27,8 @@ use crate::{
 
 /// A press of Ctrl-C counts as the second one for this long.
 pub const INTERRUPT_WINDOW: Duration = Duration::from_secs(2);
+/// A word in the footer about what was just done stays this long.
+pub const FLASH_TIME: Duration = Duration::from_secs(3);
 /// The spinner moves on this often.
 pub const SPINNER_STEP: Duration = Duration::from_millis(100);
 
@@ -48,6 +51,10 @@ pub enum What {
     Sent(Command),
     /// The engine will say no more.
     EngineGone,
+    /// How an [`Effect::Copy`] ended. A failure says why; nothing is said of what went as it should.
+    Copied(Result<(), String>),
+    /// How an [`Effect::Save`] ended: the file's path, or why there is none.
+    Saved(Result<PathBuf, String>),
     /// The moment of [`App::deadline`] has come.
     Tick,
 }
@@ -58,6 +65,14 @@ pub enum Effect {
     /// Give the command an id of its own, say so with [`What::Sent`], and send it.
     Send(Command),
     Cancel(RequestId),
+    /// Put the text into the clipboard.
+    Copy(String),
+    /// Write the text to a file of the current directory whose name begins with `stem`, and never over another file.
+    Save {
+        stem: String,
+        extension: &'static str,
+        text: String,
+    },
     /// Draw every cell again.
     Redraw,
     /// Give the terminal back and stop until the shell brings the program back.
@@ -103,6 +118,12 @@ pub struct App {
     pub(super) log: LogView,
     /// The chat of the catalogue in which the turns are kept, from the first answer on.
     pub(super) chat: Option<ChatId>,
+    /// An earlier question is in the input, to be asked in its place.
+    pub(super) editing: Option<Editing>,
+    /// What the footer says of what was just done, and until when.
+    pub(super) flash: Option<(String, Duration)>,
+    /// When the screen was opened, in seconds since the Unix epoch.
+    pub(super) opened: i64,
     /// When Ctrl-C was pressed once.
     pub(super) interrupted: Option<Duration>,
     pub(super) engine_gone: bool,
@@ -138,11 +159,19 @@ impl App {
             chats: ChatList::default(),
             log: LogView::default(),
             chat: None,
+            editing: None,
+            flash: None,
+            opened: 0,
             interrupted: None,
             engine_gone: false,
         };
         app.reflow();
         app
+    }
+
+    /// Says when the screen was opened, in seconds since the Unix epoch.
+    pub fn opened_at(&mut self, seconds: i64) {
+        self.opened = seconds;
     }
 
     /// Takes note of what happened. Does nothing else: what has to be done is in the answer.
@@ -151,6 +180,7 @@ impl App {
         if self.interrupted.is_some_and(|at| self.now >= at + INTERRUPT_WINDOW) {
             self.interrupted = None;
         }
+        self.flash.take_if(|(_, until)| self.now >= *until);
         let effects = match msg.what {
             What::Key(event) => self.on_key(event),
             What::Paste(text) => self.on_paste(&text),
@@ -161,6 +191,8 @@ impl App {
             What::Engine(event) => self.on_engine(*event),
             What::Sent(command) => self.on_sent(command),
             What::EngineGone => self.on_engine_gone(),
+            What::Copied(copied) => self.on_copied(copied),
+            What::Saved(saved) => self.on_saved(saved),
             What::Tick => Vec::new(),
         };
         self.reflow();
@@ -173,7 +205,8 @@ impl App {
         let spinner =
             self.is_busy().then(|| Duration::from_millis((self.now.as_millis() as u64 / step + 1) * step));
         let interrupt = self.interrupted.map(|at| at + INTERRUPT_WINDOW);
-        spinner.into_iter().chain(interrupt).min()
+        let flash = self.flash.as_ref().map(|(_, until)| *until);
+        spinner.into_iter().chain(interrupt).chain(flash).min()
     }
 
     /// The parts of the chat; `None` where the screen is too small for any.
@@ -209,7 +242,9 @@ impl App {
             Focus::Sources => contexts.push(Context::Sources),
             Focus::Timings => contexts.push(Context::Timings),
             Focus::Input => {
-                if self.input.is_empty() {
+                if self.editing.is_some() {
+                    contexts.push(Context::Editing);
+                } else if self.input.is_empty() {
                     contexts.push(Context::EmptyInput);
                 }
                 if self.input.shows_history() {
@@ -236,7 +271,7 @@ impl App {
     pub(super) fn turns(&self) -> impl DoubleEndedIterator<Item = (usize, &Turn)> {
         self.transcript.entries().iter().enumerate().filter_map(|(index, entry)| match entry {
             Entry::Turn(turn) => Some((index, turn.as_ref())),
-            Entry::Note(_) => None,
+            Entry::Note(_) | Entry::Divider(_) => None,
         })
     }
 
@@ -271,6 +306,27 @@ impl App {
             }
         }
         Vec::new()
+    }
+
+    fn on_copied(&mut self, copied: Result<(), String>) -> Vec<Effect> {
+        if let Err(reason) = copied {
+            self.flash = None;
+            self.warn(format!("It was not copied: {reason}."));
+        }
+        Vec::new()
+    }
+
+    fn on_saved(&mut self, saved: Result<PathBuf, String>) -> Vec<Effect> {
+        match saved {
+            Ok(path) => self.flash(format!("Saved {}", path.display())),
+            Err(reason) => self.warn(format!("It was not saved: {reason}.")),
+        }
+        Vec::new()
+    }
+
+    /// Says something in the footer for a moment.
+    pub(super) fn flash(&mut self, text: impl Into<String>) {
+        self.flash = Some((text.into(), self.now + FLASH_TIME));
     }
 
     /// Brings what depends on the size up to date with it.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::Strategy,
-    engine::{CacheOrigin, Failure, Progress, RequestId, RetrievedChunk, StopReason, Timings},
+    engine::{CacheOrigin, Failure, Progress, RequestId, RetrievedChunk, Selection, StopReason, Timings},
 };
 
 /// Cells before the text: the mark of a question or of a notice stands there.
@@ -23,6 +23,8 @@ const AFTER_TEXT: usize = usize::MAX / 2;
 pub enum Entry {
     Turn(Box<Turn>),
     Note(Note),
+    /// A new chat begins here: what stands above is not part of it.
+    Divider(String),
 }
 
 /// A question and what came of it.
@@ -32,6 +34,12 @@ pub struct Turn {
     pub id: Option<RequestId>,
     pub question: String,
     pub strategy: Strategy,
+    /// What it was asked with, for asking it again.
+    pub selection: Selection,
+    /// The turn in whose place this one is, and in that of all after it.
+    pub replaces: Option<usize>,
+    /// A later turn is in its place.
+    pub superseded: bool,
     pub asked_at: Duration,
     /// The answer's text as far as it has come.
     pub text: String,
@@ -86,6 +94,9 @@ impl Turn {
             id: None,
             question,
             strategy,
+            selection: Selection::default(),
+            replaces: None,
+            superseded: false,
             asked_at,
             text: String::new(),
             sources: Vec::new(),
@@ -140,6 +151,7 @@ impl Entry {
         match self {
             Self::Turn(turn) => &turn.sources,
             Self::Note(note) => &note.sources,
+            Self::Divider(_) => &[],
         }
     }
 }
@@ -167,6 +179,7 @@ impl Laid {
         match entry {
             Entry::Turn(turn) => self.turn(turn),
             Entry::Note(note) => self.rows = note_rows(note, width),
+            Entry::Divider(text) => self.rows = divider_rows(text, width),
         }
         self.rows.push(Row { pieces: Vec::new(), at: usize::MAX });
     }
@@ -219,9 +232,21 @@ fn hang(paragraph: &str) -> usize {
 }
 
 fn question_rows(turn: &Turn, width: usize) -> Vec<Row> {
-    let mut rows = marked("❯", Role::Accent, &turn.question, Role::Question, width);
+    let role = if turn.superseded { Role::Muted } else { Role::Question };
+    let mut rows = marked("❯", Role::Accent, &turn.question, role, width);
     rows.push(Row { pieces: Vec::new(), at: turn.question.len() });
     rows
+}
+
+/// A line across with words in it.
+fn divider_rows(text: &str, width: usize) -> Vec<Row> {
+    let words = super::text::fit(text, width.saturating_sub(5));
+    let rest = width.saturating_sub(4 + super::text::width(&words));
+    vec![Row::new(vec![
+        Piece::new("── ", Role::Border),
+        Piece::new(words, Role::Muted),
+        Piece::new(format!(" {}", "─".repeat(rest)), Role::Border),
+    ])]
 }
 
 /// What follows the answer's text. While the answer is under way, the last row is for what it is doing.
@@ -239,6 +264,16 @@ fn tail_rows(turn: &Turn, width: usize) -> Vec<Row> {
     if turn.is_running() {
         rows.push(Row::blank());
         return rows;
+    }
+    if turn.superseded {
+        rows.extend(marked(
+            "↻",
+            Role::Muted,
+            "asked again below; not part of the chat any more",
+            Role::Muted,
+            width,
+        ));
+        rows.push(Row::blank());
     }
     rows.extend(ending_rows(turn, width));
     if let Some(timings) = &turn.timings {

@@ -30,6 +30,8 @@ pub enum Context {
     Themes,
     /// An answer is under way.
     Answering,
+    /// An earlier question is being edited.
+    Editing,
     /// The question is empty.
     EmptyInput,
     /// The question is empty or is one from the history, unchanged.
@@ -82,6 +84,12 @@ pub enum Action {
     SourcePageDown,
     /// The keyboard goes back to the question.
     ToQuestion,
+    /// A chat of its own for the questions from here on.
+    NewChat,
+    RetryLast,
+    EditLast,
+    /// The question that was being edited stays as it was.
+    LeaveEditing,
     NextStrategy,
     Open(View),
     OpenHelp,

@@ -2,12 +2,14 @@
 //!
 //! Everything that happens is a [`Msg`]; [`App::update`] changes the state and answers with [`Effect`]s; [`draw`]
 //! turns the state into a picture. Both are pure: no input or output, no clock (every message says when it happened)
-//! and no lock. [`run`] is the only part that touches the terminal, the clock and the engine.
+//! and no lock. [`run`] is the only part that touches the terminal, the clock and the engine; it copies and saves through
+//! `clipboard` and `save`.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`app`] | the state, its messages and effects |
 //! | `actions`, `slash`, `engine_events` | what keys, slash commands and events change |
+//! | `asking` | questions of a conversation: the turns that go along, asking again, editing |
 //! | [`keys`] | the one table of keys, from which footer and help are made |
 //! | [`theme`] | roles of things on the screen, and the files that give them a style |
 //! | `transcript`, `entry` | the conversation, wrapped once per message and width |
@@ -17,8 +19,10 @@
 
 mod actions;
 pub mod app;
+mod asking;
 mod chats;
 mod citations;
+mod clipboard;
 mod comparison;
 mod engine_events;
 mod entry;
@@ -33,6 +37,7 @@ mod overlay;
 mod panes;
 mod phase_bar;
 mod run;
+mod save;
 mod shelf;
 mod slash;
 mod terminal;

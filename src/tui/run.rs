@@ -5,16 +5,22 @@ use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     pin::pin,
-    time::{Duration, Instant},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures_util::StreamExt;
 use ratatui::layout::Size;
-use tokio::{sync::mpsc::UnboundedReceiver, time};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time,
+};
 
 use super::{
     app::{App, Effect, Msg, What},
+    clipboard::{Clipboard, TERMINAL_LIMIT},
+    save::save,
     terminal::Screen,
     theme::{Theme, ThemeError},
     view::draw,
@@ -58,9 +64,12 @@ pub fn run_with(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut screen = Screen::open()?;
-        let app = App::new(theme, config.answer.strategy, screen.size()?);
-        let mut chat = Chat { app, opened: Instant::now(), send, next_request };
-        chat.run(&mut screen, events).await?;
+        let mut app = App::new(theme, config.answer.strategy, screen.size()?);
+        app.opened_at(seconds_since_epoch());
+        let (answer, answers) = unbounded_channel();
+        let clipboard = open_clipboard(answer.clone());
+        let mut chat = Chat { app, opened: Instant::now(), send, next_request, clipboard, answer };
+        chat.run(&mut screen, events, answers).await?;
         Ok(())
     })
 }
@@ -70,6 +79,9 @@ struct Chat<S, N> {
     opened: Instant,
     send: S,
     next_request: N,
+    clipboard: Clipboard,
+    /// Where threads say how an effect ended.
+    answer: UnboundedSender<What>,
 }
 
 /// What the loop does after taking something in.
@@ -80,7 +92,12 @@ enum Next {
 }
 
 impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
-    async fn run(&mut self, screen: &mut Screen, mut events: UnboundedReceiver<Event>) -> io::Result<()> {
+    async fn run(
+        &mut self,
+        screen: &mut Screen,
+        mut events: UnboundedReceiver<Event>,
+        mut answers: UnboundedReceiver<What>,
+    ) -> io::Result<()> {
         let mut keys = EventStream::new();
         let mut told_to_end = pin!(told_to_end()?);
         let mut engine_runs = true;
@@ -101,6 +118,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                     Some(event) => self.on_terminal(event?, screen)?,
                     None => return Ok(()),
                 },
+                Some(what) = answers.recv() => self.on(what, screen)?,
                 event = events.recv(), if engine_runs => match event {
                     Some(event) => self.on(What::Engine(Box::new(event)), screen)?,
                     None => {
@@ -135,6 +153,8 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
+                Effect::Copy(text) => self.copy(text, screen)?,
+                Effect::Save { stem, extension, text } => self.save(stem, extension, text),
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
                     screen.suspend()?;
@@ -144,6 +164,33 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             }
         }
         Ok(Next::GoOn)
+    }
+
+    /// Copies through the terminal, and to the local clipboard where there is one. What is too long for the terminal
+    /// and has no other way is said to be so.
+    fn copy(&mut self, text: String, screen: &mut Screen) -> io::Result<()> {
+        let fits = text.len() <= TERMINAL_LIMIT;
+        if fits {
+            screen.copy(&text)?;
+        }
+        if !self.clipboard.copy(text) && !fits {
+            let reason = format!("it is longer than {TERMINAL_LIMIT} bytes, the most that a terminal takes");
+            // The receiver lives as long as the loop that this is called from.
+            let _ = self.answer.send(What::Copied(Err(reason)));
+        }
+        Ok(())
+    }
+
+    /// Writes a file on a thread: a slow disk must not hold up the screen.
+    fn save(&self, stem: String, extension: &'static str, text: String) {
+        let answer = self.answer.clone();
+        thread::spawn(move || {
+            let saved = std::env::current_dir()
+                .map_err(|error| format!("there is no current directory: {error}"))
+                .and_then(|directory| save(&directory, &stem, extension, &text));
+            // Nobody listens any more when the program is ending.
+            let _ = answer.send(What::Saved(saved));
+        });
     }
 
     fn send_command(&mut self, command: Command) {
@@ -162,6 +209,23 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         self.app.update(Msg { at: self.opened.elapsed(), what });
         Ok(())
     }
+}
+
+/// The local clipboard. A failure is of interest only where the terminal could not take the text.
+fn open_clipboard(answer: UnboundedSender<What>) -> Clipboard {
+    Clipboard::open(move |text, copied| {
+        if let Err(reason) = copied {
+            tracing::warn!("the local clipboard failed: {reason}");
+            if text.len() > TERMINAL_LIMIT {
+                // Nobody listens any more when the program is ending.
+                let _ = answer.send(What::Copied(Err(reason)));
+            }
+        }
+    })
+}
+
+fn seconds_since_epoch() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -8,6 +8,7 @@ use crate::config::Strategy;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slash {
     Help,
+    New,
     Quit,
     Strategy(Strategy),
     Index(PathBuf),
@@ -15,10 +16,11 @@ pub enum Slash {
 }
 
 /// The commands and what they do, for the help.
-pub const COMMANDS: [(&str, &str); 5] = [
+pub const COMMANDS: [(&str, &str); 6] = [
     ("/index PATH", "Index and encode a folder or a file"),
     ("/search WORDS", "Show the chunks that hold the words"),
     ("/strategy NAME", "Answer with ape, parallel, concat or full"),
+    ("/new", "Start a new chat; this one is kept"),
     ("/help", "This help"),
     ("/quit", "Quit"),
 ];
@@ -29,6 +31,7 @@ pub fn parse(text: &str) -> Result<Slash, String> {
     let argument = argument.trim();
     match (name, argument) {
         ("/help", "") => Ok(Slash::Help),
+        ("/new", "") => Ok(Slash::New),
         ("/quit", "") => Ok(Slash::Quit),
         ("/strategy", name) => format::strategy_named(name).map(Slash::Strategy).ok_or_else(|| {
             let known = format::STRATEGIES.map(format::strategy).join(", ");
@@ -38,7 +41,7 @@ pub fn parse(text: &str) -> Result<Slash, String> {
         ("/index", path) => Ok(Slash::Index(path.into())),
         ("/search", "") => Err("`/search` takes words to look for: `/search dome wind`.".to_owned()),
         ("/search", words) => Ok(Slash::Search(words.to_owned())),
-        ("/help" | "/quit", _) => Err(format!("`{name}` takes nothing after it.")),
+        ("/help" | "/new" | "/quit", _) => Err(format!("`{name}` takes nothing after it.")),
         _ => {
             let known = COMMANDS.map(|(command, _)| command.split(' ').next().unwrap_or(command)).join(", ");
             Err(format!("There is no command `{name}`. There are {known}."))
@@ -53,6 +56,7 @@ mod tests {
     #[test]
     fn commands_are_understood() {
         assert_eq!(parse("/help"), Ok(Slash::Help));
+        assert_eq!(parse("/new"), Ok(Slash::New));
         assert_eq!(parse("/quit "), Ok(Slash::Quit));
         assert_eq!(parse("/strategy full"), Ok(Slash::Strategy(Strategy::Full)));
         assert_eq!(parse("/index  my notes/2026 "), Ok(Slash::Index("my notes/2026".into())));

@@ -69,7 +69,7 @@ fn inside(card: Rect) -> Rect {
 
 fn rows() -> Vec<Row> {
     let sections = [
-        ("Question", &[Context::Answering, Context::Input, Context::History][..]),
+        ("Question", &[Context::Answering, Context::Editing, Context::Input, Context::History][..]),
         ("Conversation", &[Context::Conversation]),
         ("Sources", &[Context::Sources]),
         ("Timings", &[Context::Timings]),

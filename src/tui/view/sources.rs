@@ -50,7 +50,7 @@ fn title(app: &App, columns: usize) -> Row {
     let of = match entry {
         Some(Entry::Turn(turn)) => turn.question.as_str(),
         Some(Entry::Note(note)) => note.text.as_str(),
-        None => "",
+        Some(Entry::Divider(_)) | None => "",
     };
     let of = fit(of, columns.saturating_sub("Sources  ".len()));
     Row::new(vec![Piece::new("Sources", Role::Title), Piece::new(format!("  {of}"), Role::Muted)])
