@@ -8,6 +8,7 @@ use super::{
     format::{STRATEGIES, strategy},
     keys::Action,
     overlay::Overlay,
+    palette::Palette,
     panes::{Focus, Side},
     shelf,
     slash::{self, Slash},
@@ -56,7 +57,8 @@ impl App {
             Action::NextStrategy => self.strategy = strategy_after(self.strategy),
             Action::Open(view) => return self.open(view),
             Action::OpenHelp => self.overlay = Some(Overlay::Help { top: 0 }),
-            Action::OpenPalette | Action::OpenThemes => {}
+            Action::OpenPalette => self.overlay = Some(Overlay::Palette(Palette::of(self))),
+            Action::OpenThemes => {}
             Action::Comparison(action) => return self.perform_comparison(action),
             Action::Indexing(action) => return self.perform_indexing(action),
             Action::Chats(action) => return self.perform_chats(action),

@@ -299,7 +299,11 @@ impl App {
     }
 
     fn on_paste(&mut self, text: &str) -> Vec<Effect> {
-        if self.overlay.is_none() && self.view == View::Chat {
+        if let Some(overlay) = &mut self.overlay {
+            if let Some(chooser) = overlay.chooser() {
+                chooser.paste(text);
+            }
+        } else if self.view == View::Chat {
             self.focus = Focus::Input;
             if self.input.paste(text) {
                 self.warn("The pasted text was cut: it was longer than a question can be.");
@@ -331,6 +335,10 @@ impl App {
 
     /// Brings what depends on the size up to date with it.
     fn reflow(&mut self) {
+        let size = self.size;
+        if let Some(chooser) = self.overlay.as_mut().and_then(Overlay::chooser) {
+            chooser.keep_in_view(size);
+        }
         if let Some(conversation) = self.panes().and_then(|panes| panes.conversation) {
             // A column stays free between the text and the scrollbar.
             let width = usize::from(conversation.width).saturating_sub(1);

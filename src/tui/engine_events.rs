@@ -143,8 +143,8 @@ impl App {
         }
         self.take_search(id);
         self.end_indexing(id);
-        // A failure before the engine was ready is that of its start.
-        self.engine_gone |= self.status.is_none();
+        // Request 0 is the engine itself: it could not start.
+        self.engine_gone |= id == RequestId(0);
         self.note(Note::failure(failure));
     }
 

@@ -210,7 +210,7 @@ impl Laid {
     fn paragraphs(&mut self, turn: &Turn, range: std::ops::Range<usize>) {
         let mut at = turn.question.len() + 1 + range.start;
         for paragraph in turn.text[range].split('\n') {
-            let pieces = cite(paragraph, &turn.sources);
+            let pieces = cite(paragraph, at - turn.question.len() - 1, &turn.sources);
             let rows = wrap(&pieces, self.width.saturating_sub(GUTTER), hang(paragraph));
             self.rows.extend(rows.into_iter().map(|row| indented(row, "  ", Role::Base, at)));
             at += paragraph.len() + 1;
@@ -367,8 +367,33 @@ fn indented(mut row: Row, gutter: &str, role: Role, base: usize) -> Row {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// An answer with sources of these labels.
+    pub fn answered(text: &str, labels: &[&str]) -> Entry {
+        let source = |(index, label): (usize, &&str)| RetrievedChunk {
+            rank: index + 1,
+            id: index.to_string(),
+            label: (*label).to_owned(),
+            path: "a.md".into(),
+            lines: None,
+            page: None,
+            heading: Vec::new(),
+            score: 1.0,
+            tokens: 0,
+            cached: true,
+            text: String::new(),
+            cache_bytes: 0,
+            matches: Vec::new(),
+            reason: Default::default(),
+        };
+        let mut turn = Turn::new("How?".to_owned(), Strategy::Ape, Duration::ZERO);
+        turn.text = text.to_owned();
+        turn.stage = Stage::Answered(StopReason::EndOfText);
+        turn.sources = labels.iter().enumerate().map(source).collect();
+        Entry::Turn(Box::new(turn))
+    }
 
     fn turn(text: &str, stage: Stage) -> Entry {
         let mut turn = Turn::new("How?".to_owned(), Strategy::Ape, Duration::ZERO);

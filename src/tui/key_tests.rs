@@ -24,6 +24,7 @@ use crate::{
     },
 };
 
+const CTRL_P: Chord = Chord { code: KeyCode::Char('p'), modifiers: KeyModifiers::CONTROL };
 const ID: RequestId = RequestId(7);
 
 fn ready() -> App {
@@ -126,6 +127,7 @@ fn state_for(binding: &Binding) -> App {
     };
     match binding.context {
         Context::Help => drop(press_code(&mut app, KeyCode::F(1))),
+        Context::Palette => drop(press(&mut app, CTRL_P)),
         Context::Conversation => app.focus_on(Focus::Conversation),
         Context::Sources => app.focus_on(Focus::Sources),
         Context::Timings => app.focus_on(Focus::Timings),
@@ -137,7 +139,7 @@ fn state_for(binding: &Binding) -> App {
         Context::Editing => app.edit_last(),
         _ => {}
     }
-    if matches!(binding.context, Context::Palette | Context::Files | Context::Themes) {
+    if matches!(binding.context, Context::Files | Context::Themes) {
         return app;
     }
     assert!(app.contexts().contains(&binding.context), "{binding:?}");
@@ -262,8 +264,15 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert_eq!(app.overlay, Some(Overlay::Help { top: 0 }), "{name}");
         }
-        Action::OpenPalette | Action::OpenThemes => {}
+        Action::OpenPalette => {
+            press(&mut app, chord);
+            assert!(matches!(app.overlay, Some(Overlay::Palette(_))), "{name}");
+        }
+        Action::OpenThemes => {}
         Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Overlay(action) if binding.context == Context::Palette => {
+            check_palette(&mut app, chord, action);
+        }
         Action::Overlay(action) => check_overlay(&mut app, chord, action),
         Action::Redraw => assert_eq!(press(&mut app, chord), [Effect::Redraw]),
         Action::Suspend => assert_eq!(press(&mut app, chord), [Effect::Suspend]),
@@ -283,9 +292,33 @@ fn check_overlay(app: &mut App, chord: Chord, action: OverlayAction) {
         OverlayAction::Close => None,
         OverlayAction::Up => Some(Overlay::Help { top: 2 }),
         OverlayAction::Down => Some(Overlay::Help { top: 4 }),
+        OverlayAction::PageUp => Some(Overlay::Help { top: 0 }),
+        OverlayAction::PageDown => Some(Overlay::Help { top: 11 }),
         OverlayAction::Choose => return,
     };
     assert_eq!(app.overlay, expected, "{}", chord.name());
+}
+
+fn check_palette(app: &mut App, chord: Chord, action: OverlayAction) {
+    let selected = |app: &App| match &app.overlay {
+        Some(Overlay::Palette(palette)) => Some(palette.chooser.selected()),
+        _ => None,
+    };
+    tell(app, What::Resized(Size { width: 60, height: 12 }));
+    press_code(app, KeyCode::Down);
+    press_code(app, KeyCode::Down);
+    if action == OverlayAction::Choose {
+        type_text(app, "view.log");
+    }
+    press(app, chord);
+    match action {
+        OverlayAction::Close => assert_eq!(app.overlay, None),
+        OverlayAction::Up => assert_eq!(selected(app), Some(1)),
+        OverlayAction::Down => assert_eq!(selected(app), Some(3)),
+        OverlayAction::PageUp => assert_eq!(selected(app), Some(0)),
+        OverlayAction::PageDown => assert_eq!(selected(app), Some(8)),
+        OverlayAction::Choose => assert_eq!((app.view, &app.overlay), (View::Log, &None)),
+    }
 }
 
 #[test]

@@ -62,6 +62,25 @@ pub enum Context {
     Anywhere,
 }
 
+impl Context {
+    /// What it is called where its keys are listed.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Help => "This help",
+            Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
+            Self::Answering | Self::Editing | Self::EmptyInput | Self::History | Self::Input => "Question",
+            Self::Conversation => "Conversation",
+            Self::Sources => "Sources",
+            Self::Timings => "Timings",
+            Self::Comparison => "Comparison",
+            Self::Indexing => "Indexing",
+            Self::Chats => "Chats",
+            Self::Log => "Log",
+            Self::Chat | Self::OtherView | Self::AnyView | Self::Anywhere => "Everywhere",
+        }
+    }
+}
+
 /// What a key does. Views of their own have actions of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {

@@ -29,6 +29,8 @@ pub enum Role {
     Selection,
     /// A key's name.
     Key,
+    /// Letters that match what was typed.
+    Match,
     Success,
     Warning,
     Error,
@@ -40,11 +42,24 @@ pub enum Role {
     Prefill,
     FirstToken,
     Decode,
+    // An answer's Markdown and its code.
+    Heading,
+    Strong,
+    Emphasis,
+    /// Code whose kind is not known, and code inside a line.
+    Code,
+    Keyword,
+    /// Text in quotes.
+    Quoted,
+    Number,
+    Comment,
+    Function,
+    Type,
 }
 
 impl Role {
     /// Every role, in the order of their declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 31] = [
         Self::Base,
         Self::Muted,
         Self::Border,
@@ -55,6 +70,7 @@ impl Role {
         Self::Citation,
         Self::Selection,
         Self::Key,
+        Self::Match,
         Self::Success,
         Self::Warning,
         Self::Error,
@@ -65,6 +81,16 @@ impl Role {
         Self::Prefill,
         Self::FirstToken,
         Self::Decode,
+        Self::Heading,
+        Self::Strong,
+        Self::Emphasis,
+        Self::Code,
+        Self::Keyword,
+        Self::Quoted,
+        Self::Number,
+        Self::Comment,
+        Self::Function,
+        Self::Type,
     ];
 }
 
