@@ -10,7 +10,6 @@ use super::{
     overlay::Overlay,
     palette::Palette,
     panes::{Focus, Side},
-    shelf,
     slash::{self, Slash},
 };
 use crate::{
@@ -46,15 +45,12 @@ impl App {
             Action::NextPane => self.focus_on(self.focus.next()),
             Action::PreviousPane => self.focus_on(self.focus.previous()),
             Action::ToQuestion => self.focus_on(Focus::Input),
-            Action::PreviousSource => self.shelf.select(-1, self.sources().len()),
-            Action::NextSource => self.shelf.select(1, self.sources().len()),
-            Action::SourcePageUp => self.scroll_source(-1),
-            Action::SourcePageDown => self.scroll_source(1),
             Action::NewChat => self.start_chat(),
             Action::RetryLast => return self.retry_last(),
             Action::EditLast => self.edit_last(),
             Action::LeaveEditing => self.leave_editing(),
             Action::NextStrategy => self.strategy = strategy_after(self.strategy),
+            Action::TypeAt => return self.type_at(),
             Action::Open(view) => return self.open(view),
             Action::OpenHelp => self.overlay = Some(Overlay::Help { top: 0 }),
             Action::OpenPalette => self.overlay = Some(Overlay::Palette(Palette::of(self))),
@@ -62,6 +58,7 @@ impl App {
             Action::Comparison(action) => return self.perform_comparison(action),
             Action::Indexing(action) => return self.perform_indexing(action),
             Action::Chats(action) => return self.perform_chats(action),
+            Action::Sources(action) => return self.perform_sources(action),
             Action::Log(action) => return self.perform_log(action),
             Action::Overlay(action) => return self.perform_overlay(action),
         }
@@ -166,15 +163,6 @@ impl App {
         }
         self.interrupted = Some(self.now);
         Vec::new()
-    }
-
-    fn scroll_source(&mut self, pages: isize) {
-        let Some(pane) = self.panes().and_then(|panes| panes.sources) else { return };
-        let sources = self.sources();
-        let Some(chunk) = sources.get(self.shelf.selected) else { return };
-        let (_, height) = shelf::split(pane.height.into(), sources.len());
-        let rows = shelf::text_rows(chunk, pane.width.into()).len();
-        self.shelf.scroll(pages * height.saturating_sub(1).max(1) as isize, rows, height);
     }
 
     pub(super) fn note(&mut self, note: Note) {

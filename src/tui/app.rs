@@ -8,6 +8,7 @@ use ratatui::layout::Size;
 use super::{
     asking::Editing,
     chats::ChatList,
+    chips::Chips,
     comparison::ComparisonView,
     entry::{Entry, Turn},
     indexing::IndexingView,
@@ -55,6 +56,8 @@ pub enum What {
     Copied(Result<(), String>),
     /// How an [`Effect::Save`] ended: the file's path, or why there is none.
     Saved(Result<PathBuf, String>),
+    /// The editor that [`Effect::Edit`] asked for has ended; says what went wrong.
+    Edited(Result<(), String>),
     /// The moment of [`App::deadline`] has come.
     Tick,
 }
@@ -72,6 +75,11 @@ pub enum Effect {
         stem: String,
         extension: &'static str,
         text: String,
+    },
+    /// Give the terminal to the user's editor, with this file at this line (from 1), until the editor ends.
+    Edit {
+        path: PathBuf,
+        line: Option<u32>,
     },
     /// Draw every cell again.
     Redraw,
@@ -107,6 +115,8 @@ pub struct App {
     pub(super) strategy: Strategy,
     pub(super) transcript: Transcript,
     pub(super) shelf: Shelf,
+    /// What goes along with the next questions.
+    pub(super) chips: Chips,
     /// `None` until the engine has said what it has.
     pub(super) status: Option<Status>,
     pub(super) indexing: Option<Indexing>,
@@ -151,6 +161,7 @@ impl App {
             strategy,
             transcript: Transcript::default(),
             shelf: Shelf::default(),
+            chips: Chips::default(),
             status: None,
             indexing: None,
             searches: Vec::new(),
@@ -193,6 +204,7 @@ impl App {
             What::EngineGone => self.on_engine_gone(),
             What::Copied(copied) => self.on_copied(copied),
             What::Saved(saved) => self.on_saved(saved),
+            What::Edited(ended) => self.on_edited(ended),
             What::Tick => Vec::new(),
         };
         self.reflow();
@@ -242,6 +254,9 @@ impl App {
             Focus::Sources => contexts.push(Context::Sources),
             Focus::Timings => contexts.push(Context::Timings),
             Focus::Input => {
+                if self.input.is_empty() && !self.chips.is_empty() {
+                    contexts.push(Context::Chips);
+                }
                 if self.editing.is_some() {
                     contexts.push(Context::Editing);
                 } else if self.input.is_empty() {

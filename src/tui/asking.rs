@@ -61,7 +61,9 @@ impl App {
         let last = self.earlier_turns(replaces).last().copied();
         let sources = last.map_or(&[][..], |index| self.transcript.entries()[index].sources());
         let carried = sources.iter().map(|chunk| chunk.id.clone()).collect();
-        Selection { carried, ..Selection::default() }
+        let mut selection = Selection { carried, ..Selection::default() };
+        self.chips.apply(&mut selection);
+        selection
     }
 
     /// The turns that go along with the next question, in the place of the turn `replaces`, oldest first.
@@ -125,14 +127,23 @@ impl App {
     /// Asks the question of the turn `index` again, with the same selection.
     pub(super) fn retry(&mut self, index: usize) -> Vec<Effect> {
         let Some(Entry::Turn(turn)) = self.transcript.entries().get(index) else { return Vec::new() };
-        let (question, selection) = (turn.question.clone(), turn.selection.clone());
+        let selection = turn.selection.clone();
+        self.ask_again(index, selection)
+    }
+
+    /// Asks the question of the turn `index` again, drawing on `selection`.
+    pub(super) fn ask_again(&mut self, index: usize, selection: Selection) -> Vec<Effect> {
+        let Some(Entry::Turn(turn)) = self.transcript.entries().get(index) else { return Vec::new() };
+        let question = turn.question.clone();
         if !self.may_ask() {
             return Vec::new();
         }
         // A turn above the divider belongs to a chat that was left: it takes no place in this one.
         let replaces = (index >= self.chat_start()).then_some(index);
+        let effects = self.ask(question, selection, replaces);
+        self.shelf.show(self.transcript.entries().len() - 1);
         self.transcript.show_newest();
-        self.ask(question, selection, replaces)
+        effects
     }
 
     pub(super) fn retry_last(&mut self) -> Vec<Effect> {

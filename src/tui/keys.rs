@@ -6,6 +6,7 @@ mod comparison;
 mod indexing;
 mod log;
 mod overlays;
+mod sources;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -14,6 +15,7 @@ pub use comparison::ComparisonAction;
 pub use indexing::IndexingAction;
 pub use log::LogAction;
 pub use overlays::OverlayAction;
+pub use sources::SourcesAction;
 
 use super::app::View;
 
@@ -32,6 +34,8 @@ pub enum Context {
     Answering,
     /// An earlier question is being edited.
     Editing,
+    /// The question is empty, and something is chosen for it.
+    Chips,
     /// The question is empty.
     EmptyInput,
     /// The question is empty or is one from the history, unchanged.
@@ -68,7 +72,12 @@ impl Context {
         match self {
             Self::Help => "This help",
             Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
-            Self::Answering | Self::Editing | Self::EmptyInput | Self::History | Self::Input => "Question",
+            Self::Answering
+            | Self::Editing
+            | Self::Chips
+            | Self::EmptyInput
+            | Self::History
+            | Self::Input => "Question",
             Self::Conversation => "Conversation",
             Self::Sources => "Sources",
             Self::Timings => "Timings",
@@ -97,10 +106,6 @@ pub enum Action {
     Newest,
     NextPane,
     PreviousPane,
-    PreviousSource,
-    NextSource,
-    SourcePageUp,
-    SourcePageDown,
     /// The keyboard goes back to the question.
     ToQuestion,
     /// A chat of its own for the questions from here on.
@@ -110,6 +115,8 @@ pub enum Action {
     /// The question that was being edited stays as it was.
     LeaveEditing,
     NextStrategy,
+    /// Types an `@`, which opens the list of files at the beginning of a word.
+    TypeAt,
     Open(View),
     OpenHelp,
     OpenPalette,
@@ -118,6 +125,7 @@ pub enum Action {
     Indexing(IndexingAction),
     Chats(ChatsAction),
     Log(LogAction),
+    Sources(SourcesAction),
     Overlay(OverlayAction),
     Redraw,
     Suspend,
@@ -170,12 +178,13 @@ const fn bind(
 }
 
 /// The tables, in the order in which the footer shows their keys and the help their sections.
-const TABLES: [&[Binding]; 6] = [
+const TABLES: [&[Binding]; 7] = [
     overlays::BINDINGS,
     comparison::BINDINGS,
     indexing::BINDINGS,
     chats::BINDINGS,
     log::BINDINGS,
+    sources::BINDINGS,
     chat::BINDINGS,
 ];
 
