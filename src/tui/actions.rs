@@ -60,6 +60,7 @@ impl App {
             Action::Chats(action) => return self.perform_chats(action),
             Action::Sources(action) => return self.perform_sources(action),
             Action::Log(action) => return self.perform_log(action),
+            Action::Timings(action) => return self.perform_timings(action),
             Action::Overlay(action) => return self.perform_overlay(action),
         }
         Vec::new()
@@ -68,7 +69,10 @@ impl App {
     /// Shows a view.
     pub(super) fn open(&mut self, view: View) -> Vec<Effect> {
         self.view = view;
-        Vec::new()
+        match view {
+            View::Log => self.log.read_when_due(self.now),
+            View::Chat | View::Comparison | View::Indexing | View::Chats => Vec::new(),
+        }
     }
 
     /// Gives the keyboard to a pane, and shows it.

@@ -14,11 +14,12 @@ use super::{
     indexing::IndexingView,
     input::Input,
     keys::{self, Context},
-    log::LogView,
+    log::{LogTail, LogView},
     overlay::Overlay,
     panes::{Focus, Panes, Side},
     shelf::Shelf,
     theme::Theme,
+    timings::TimingsPane,
     transcript::Transcript,
 };
 use crate::{
@@ -50,6 +51,8 @@ pub enum What {
     Engine(Box<Event>),
     /// The engine has the command that the last [`Effect::Send`] asked for; it has its id now.
     Sent(Command),
+    /// The end of the log file, or why it could not be read.
+    LogRead(Result<LogTail, String>),
     /// The engine will say no more.
     EngineGone,
     /// How an [`Effect::Copy`] ended. A failure says why; nothing is said of what went as it should.
@@ -76,6 +79,8 @@ pub enum Effect {
         extension: &'static str,
         text: String,
     },
+    /// Read the end of the log file, and say what is there with [`What::LogRead`].
+    ReadLog,
     /// Give the terminal to the user's editor, with this file at this line (from 1), until the editor ends.
     Edit {
         path: PathBuf,
@@ -122,6 +127,7 @@ pub struct App {
     pub(super) indexing: Option<Indexing>,
     /// Searches sent, and the words they were for.
     pub(super) searches: Vec<(RequestId, String)>,
+    pub(super) timings: TimingsPane,
     pub(super) comparison: ComparisonView,
     pub(super) indexing_view: IndexingView,
     pub(super) chats: ChatList,
@@ -165,6 +171,7 @@ impl App {
             status: None,
             indexing: None,
             searches: Vec::new(),
+            timings: TimingsPane::default(),
             comparison: ComparisonView::default(),
             indexing_view: IndexingView::default(),
             chats: ChatList::default(),
@@ -201,11 +208,12 @@ impl App {
             }
             What::Engine(event) => self.on_engine(*event),
             What::Sent(command) => self.on_sent(command),
+            What::LogRead(tail) => self.on_log_read(tail),
             What::EngineGone => self.on_engine_gone(),
             What::Copied(copied) => self.on_copied(copied),
             What::Saved(saved) => self.on_saved(saved),
             What::Edited(ended) => self.on_edited(ended),
-            What::Tick => Vec::new(),
+            What::Tick => self.on_tick(),
         };
         self.reflow();
         effects
@@ -218,7 +226,8 @@ impl App {
             self.is_busy().then(|| Duration::from_millis((self.now.as_millis() as u64 / step + 1) * step));
         let interrupt = self.interrupted.map(|at| at + INTERRUPT_WINDOW);
         let flash = self.flash.as_ref().map(|(_, until)| *until);
-        spinner.into_iter().chain(interrupt).chain(flash).min()
+        let log = (self.view == View::Log).then(|| self.log.next_read()).flatten();
+        spinner.into_iter().chain(interrupt).chain(flash).chain(log).min()
     }
 
     /// The parts of the chat; `None` where the screen is too small for any.
@@ -348,8 +357,19 @@ impl App {
         self.flash = Some((text.into(), self.now + FLASH_TIME));
     }
 
+    /// Does what is due by now.
+    fn on_tick(&mut self) -> Vec<Effect> {
+        match self.view {
+            View::Log => self.log.read_when_due(self.now),
+            View::Chat | View::Comparison | View::Indexing | View::Chats => Vec::new(),
+        }
+    }
+
     /// Brings what depends on the size up to date with it.
     fn reflow(&mut self) {
+        if self.view == View::Log {
+            self.reflow_log();
+        }
         let size = self.size;
         if let Some(chooser) = self.overlay.as_mut().and_then(Overlay::chooser) {
             chooser.keep_in_view(size);

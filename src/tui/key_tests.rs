@@ -1,7 +1,9 @@
-//! Every key of the table, pressed where it holds.
+//! Every key of the tables, pressed where it holds.
 
 mod conversation;
+mod log;
 mod sources;
+mod timings;
 
 use std::time::Duration;
 
@@ -257,7 +259,10 @@ fn check(binding: &Binding, chord: Chord) {
             assert!(matches!(app.overlay, Some(Overlay::Palette(_))), "{name}");
         }
         Action::OpenThemes => {}
-        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) => {}
+        Action::Log(action) => log::check(&mut app, chord, action),
+
+        Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
             check_palette(&mut app, chord, action);
         }

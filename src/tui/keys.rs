@@ -7,6 +7,7 @@ mod indexing;
 mod log;
 mod overlays;
 mod sources;
+mod timings;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -16,6 +17,7 @@ pub use indexing::IndexingAction;
 pub use log::LogAction;
 pub use overlays::OverlayAction;
 pub use sources::SourcesAction;
+pub use timings::TimingsAction;
 
 use super::app::View;
 
@@ -126,6 +128,7 @@ pub enum Action {
     Chats(ChatsAction),
     Log(LogAction),
     Sources(SourcesAction),
+    Timings(TimingsAction),
     Overlay(OverlayAction),
     Redraw,
     Suspend,
@@ -178,13 +181,14 @@ const fn bind(
 }
 
 /// The tables, in the order in which the footer shows their keys and the help their sections.
-const TABLES: [&[Binding]; 7] = [
+const TABLES: [&[Binding]; 8] = [
     overlays::BINDINGS,
     comparison::BINDINGS,
     indexing::BINDINGS,
     chats::BINDINGS,
     log::BINDINGS,
     sources::BINDINGS,
+    timings::BINDINGS,
     chat::BINDINGS,
 ];
 
@@ -239,7 +243,8 @@ pub fn hints(contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
         let reached = binding.chords.first().is_some_and(|chord| {
             action(&KeyEvent::new(chord.code, chord.modifiers), contexts) == Some(binding.action)
         });
-        binding.hint.is_some() && reached
+        // Another context may have the same action on the same key: it is named once.
+        contexts.contains(&binding.context) && binding.hint.is_some() && reached
     })
 }
 

@@ -1,13 +1,16 @@
 //! The loop between terminal, engine and clock. It waits for one of them and takes in what happened, keys before
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
+mod clipboard;
 mod editing;
+mod log_file;
+mod outside;
+mod save;
 
 use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     pin::pin,
-    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -15,17 +18,15 @@ use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures_util::StreamExt;
 use ratatui::layout::Size;
 use tokio::{
-    sync::{
-        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-        oneshot,
-    },
+    sync::{mpsc::UnboundedReceiver, oneshot},
     time,
 };
 
+use clipboard::TERMINAL_LIMIT;
+use outside::Outside;
+
 use super::{
     app::{App, Effect, Msg, What},
-    clipboard::{Clipboard, TERMINAL_LIMIT},
-    save::save,
     terminal::Screen,
     theme::{Theme, ThemeError},
     view::draw,
@@ -72,11 +73,9 @@ pub fn run_with(
         let mut app = App::new(theme, config.answer.strategy, screen.size()?);
         app.opened_at(seconds_since_epoch());
         let keys = Some(EventStream::new());
-        let (answer, answers) = unbounded_channel();
-        let clipboard = open_clipboard(answer.clone());
-        let opened = Instant::now();
-        let mut chat = Chat { app, opened, send, next_request, keys, editor: None, clipboard, answer };
-        chat.run(&mut screen, events, answers).await?;
+        let (outside, results) = Outside::new(config);
+        let mut chat = Chat { app, opened: Instant::now(), send, next_request, outside, keys, editor: None };
+        chat.run(&mut screen, events, results).await?;
         Ok(())
     })
 }
@@ -86,9 +85,7 @@ struct Chat<S, N> {
     opened: Instant,
     send: S,
     next_request: N,
-    clipboard: Clipboard,
-    /// Where threads say how an effect ended.
-    answer: UnboundedSender<What>,
+    outside: Outside,
     /// `None` while another program has the terminal: it must not miss a key.
     keys: Option<EventStream>,
     /// The editor that has the terminal; it gives how it ended.
@@ -107,7 +104,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         &mut self,
         screen: &mut Screen,
         mut events: UnboundedReceiver<Event>,
-        mut answers: UnboundedReceiver<What>,
+        mut results: UnboundedReceiver<What>,
     ) -> io::Result<()> {
         let mut told_to_end = pin!(told_to_end()?);
         let mut interrupts = Interrupts::new()?;
@@ -140,7 +137,6 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                     Some(event) => self.on_terminal(event?, screen)?,
                     None => return Ok(()),
                 },
-                Some(what) = answers.recv() => self.on(what, screen)?,
                 event = events.recv(), if engine_runs => match event {
                     Some(event) => self.on(What::Engine(Box::new(event)), screen)?,
                     None => {
@@ -148,6 +144,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                         self.on(What::EngineGone, screen)?
                     }
                 },
+                Some(what) = results.recv() => self.on(what, screen)?,
                 () = sleep_until(wake) => match changed {
                     true => continue,
                     false => self.on(What::Tick, screen)?,
@@ -176,7 +173,8 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
                 Effect::Copy(text) => self.copy(text, screen)?,
-                Effect::Save { stem, extension, text } => self.save(stem, extension, text),
+                Effect::Save { stem, extension, text } => self.outside.save(stem, extension, text),
+                Effect::ReadLog => self.outside.read_log(),
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
                     screen.suspend()?;
@@ -193,31 +191,13 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         Ok(Next::GoOn)
     }
 
-    /// Copies through the terminal, and to the local clipboard where there is one. What is too long for the terminal
-    /// and has no other way is said to be so.
+    /// Copies through the terminal, unless the text is longer than terminals take, and to the local clipboard.
     fn copy(&mut self, text: String, screen: &mut Screen) -> io::Result<()> {
-        let fits = text.len() <= TERMINAL_LIMIT;
-        if fits {
+        if text.len() <= TERMINAL_LIMIT {
             screen.copy(&text)?;
         }
-        if !self.clipboard.copy(text) && !fits {
-            let reason = format!("it is longer than {TERMINAL_LIMIT} bytes, the most that a terminal takes");
-            // The receiver lives as long as the loop that this is called from.
-            let _ = self.answer.send(What::Copied(Err(reason)));
-        }
+        self.outside.copy(text);
         Ok(())
-    }
-
-    /// Writes a file on a thread: a slow disk must not hold up the screen.
-    fn save(&self, stem: String, extension: &'static str, text: String) {
-        let answer = self.answer.clone();
-        thread::spawn(move || {
-            let saved = std::env::current_dir()
-                .map_err(|error| format!("there is no current directory: {error}"))
-                .and_then(|directory| save(&directory, &stem, extension, &text));
-            // Nobody listens any more when the program is ending.
-            let _ = answer.send(What::Saved(saved));
-        });
     }
 
     /// Takes the terminal over again.
@@ -245,19 +225,6 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         self.app.update(Msg { at: self.opened.elapsed(), what });
         Ok(())
     }
-}
-
-/// The local clipboard. A failure is of interest only where the terminal could not take the text.
-fn open_clipboard(answer: UnboundedSender<What>) -> Clipboard {
-    Clipboard::open(move |text, copied| {
-        if let Err(reason) = copied {
-            tracing::warn!("the local clipboard failed: {reason}");
-            if text.len() > TERMINAL_LIMIT {
-                // Nobody listens any more when the program is ending.
-                let _ = answer.send(What::Copied(Err(reason)));
-            }
-        }
-    })
 }
 
 fn seconds_since_epoch() -> i64 {

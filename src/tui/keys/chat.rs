@@ -6,7 +6,6 @@ use super::{
     Action, Binding,
     Context::{
         Answering, AnyView, Anywhere, Chat, Conversation, Editing, EmptyInput, History, Input, OtherView,
-        Timings,
     },
     KeyCode, View, alt, bind, ctrl, key,
 };
@@ -17,7 +16,6 @@ pub const BINDINGS: &[Binding] = &[
     bind(Editing, "leave_editing", &[key(Esc)], Action::LeaveEditing, "Leave the earlier question as it was", Some("leave")),
     bind(Input, "send", &[key(Enter)], Action::Send, "Send the question", Some("send")),
     bind(Conversation, "conversation.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
-    bind(Timings, "timings.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
     bind(Chat, "next_pane", &[key(Tab)], Action::NextPane, "The next pane: question, conversation, sources, timings", Some("pane")),
     bind(Chat, "previous_pane", &[key(BackTab)], Action::PreviousPane, "The pane before", None),
     bind(OtherView, "leave_view", &[key(Esc)], Action::Open(View::Chat), "Back to the chat", Some("chat")),

@@ -24,6 +24,7 @@ use ratatui::{
 };
 
 pub(super) use help::{overflow as help_overflow, page as help_page};
+pub(super) use timings::overflow as timings_overflow;
 
 use super::{
     app::{App, SPINNER_STEP, View},
