@@ -40,7 +40,9 @@ mod input;
 #[cfg(test)]
 mod key_tests;
 pub mod keys;
+mod laid;
 mod log;
+mod markdown;
 mod overlay;
 mod palette;
 mod panes;
