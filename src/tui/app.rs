@@ -117,6 +117,8 @@ pub struct App {
     /// The side pane that is shown where there is room for one.
     pub(super) side: Side,
     pub(super) input: Input,
+    /// The number of the selected completion of a slash command.
+    pub(super) completion: usize,
     pub(super) strategy: Strategy,
     pub(super) transcript: Transcript,
     pub(super) shelf: Shelf,
@@ -164,6 +166,7 @@ impl App {
             focus: Focus::default(),
             side: Side::default(),
             input: Input::default(),
+            completion: 0,
             strategy,
             transcript: Transcript::default(),
             shelf: Shelf::default(),
@@ -263,6 +266,9 @@ impl App {
             Focus::Sources => contexts.push(Context::Sources),
             Focus::Timings => contexts.push(Context::Timings),
             Focus::Input => {
+                if !self.completions().is_empty() {
+                    contexts.push(Context::Completion);
+                }
                 if self.input.is_empty() && !self.chips.is_empty() {
                     contexts.push(Context::Chips);
                 }
@@ -316,6 +322,7 @@ impl App {
                     overlay.key(event);
                 } else if self.view == View::Chat && self.focus == Focus::Input {
                     self.input.key(event);
+                    self.completion = 0;
                 }
                 Vec::new()
             }

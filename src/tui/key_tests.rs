@@ -141,6 +141,7 @@ fn state_for(binding: &Binding) -> App {
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
         Context::Editing => app.edit_last(),
+        Context::Completion => type_text(&mut app, "/s"),
         Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
         Context::Files => sources::open_files(&mut app),
         _ => {}
@@ -187,6 +188,15 @@ fn check(binding: &Binding, chord: Chord) {
         Action::Cancel => {
             assert_eq!(press(&mut app, chord), [Effect::Cancel(ID)]);
             assert_eq!(stage(&app), Stage::Cancelled);
+        }
+        Action::Complete => {
+            press(&mut app, chord);
+            assert_eq!(app.input.text(), "/search ");
+        }
+        Action::PreviousCompletion | Action::NextCompletion => {
+            press(&mut app, chord);
+            press_code(&mut app, KeyCode::Tab);
+            assert_eq!(app.input.text(), "/strategy ", "the other of two");
         }
         Action::OlderQuestion => {
             press(&mut app, chord);

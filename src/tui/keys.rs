@@ -36,6 +36,8 @@ pub enum Context {
     Answering,
     /// An earlier question is being edited.
     Editing,
+    /// A slash command is being typed and can be completed.
+    Completion,
     /// The question is empty, and something is chosen for it.
     Chips,
     /// The question is empty.
@@ -76,6 +78,7 @@ impl Context {
             Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
             Self::Answering
             | Self::Editing
+            | Self::Completion
             | Self::Chips
             | Self::EmptyInput
             | Self::History
@@ -100,6 +103,9 @@ pub enum Action {
     DeleteWord,
     DeleteToLineStart,
     Cancel,
+    Complete,
+    PreviousCompletion,
+    NextCompletion,
     OlderQuestion,
     NewerQuestion,
     PageUp,
@@ -239,7 +245,7 @@ pub fn action(event: &KeyEvent, contexts: &[Context]) -> Option<Action> {
 
 /// The bindings with a hint that work where `contexts` hold.
 pub fn hints(contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
-    bindings().filter(move |binding| {
+    bindings().filter(|binding| contexts.contains(&binding.context)).filter(move |binding| {
         let reached = binding.chords.first().is_some_and(|chord| {
             action(&KeyEvent::new(chord.code, chord.modifiers), contexts) == Some(binding.action)
         });

@@ -27,6 +27,7 @@ mod chips;
 pub mod chooser;
 mod citations;
 mod comparison;
+mod completion;
 mod editor;
 mod engine_events;
 mod entry;
