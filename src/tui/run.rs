@@ -2,6 +2,8 @@
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
 mod editing;
+mod log_file;
+mod outside;
 
 use std::{
     io::{self, IsTerminal},
@@ -17,6 +19,8 @@ use tokio::{
     sync::{mpsc::UnboundedReceiver, oneshot},
     time,
 };
+
+use outside::Outside;
 
 use super::{
     app::{App, Effect, Msg, What},
@@ -65,8 +69,9 @@ pub fn run_with(
         let mut screen = Screen::open()?;
         let app = App::new(theme, config.answer.strategy, screen.size()?);
         let keys = Some(EventStream::new());
-        let mut chat = Chat { app, opened: Instant::now(), send, next_request, keys, editor: None };
-        chat.run(&mut screen, events).await?;
+        let (outside, results) = Outside::new(config);
+        let mut chat = Chat { app, opened: Instant::now(), send, next_request, outside, keys, editor: None };
+        chat.run(&mut screen, events, results).await?;
         Ok(())
     })
 }
@@ -76,6 +81,7 @@ struct Chat<S, N> {
     opened: Instant,
     send: S,
     next_request: N,
+    outside: Outside,
     /// `None` while another program has the terminal: it must not miss a key.
     keys: Option<EventStream>,
     /// The editor that has the terminal; it gives how it ended.
@@ -90,7 +96,12 @@ enum Next {
 }
 
 impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
-    async fn run(&mut self, screen: &mut Screen, mut events: UnboundedReceiver<Event>) -> io::Result<()> {
+    async fn run(
+        &mut self,
+        screen: &mut Screen,
+        mut events: UnboundedReceiver<Event>,
+        mut results: UnboundedReceiver<What>,
+    ) -> io::Result<()> {
         let mut told_to_end = pin!(told_to_end()?);
         let mut interrupts = Interrupts::new()?;
         let mut engine_runs = true;
@@ -129,6 +140,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                         self.on(What::EngineGone, screen)?
                     }
                 },
+                Some(what) = results.recv() => self.on(what, screen)?,
                 () = sleep_until(wake) => match changed {
                     true => continue,
                     false => self.on(What::Tick, screen)?,
@@ -156,6 +168,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
+                Effect::ReadLog => self.outside.read_log(),
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
                     screen.suspend()?;
