@@ -65,7 +65,10 @@ impl App {
     /// Shows a view.
     pub(super) fn open(&mut self, view: View) -> Vec<Effect> {
         self.view = view;
-        Vec::new()
+        match view {
+            View::Indexing => self.open_indexing(),
+            View::Chat | View::Comparison | View::Chats | View::Log => Vec::new(),
+        }
     }
 
     /// Gives the keyboard to a pane, and shows it.
@@ -130,15 +133,7 @@ impl App {
     }
 
     fn request_index(&mut self, path: PathBuf) -> Vec<Effect> {
-        if self.indexing.is_some() {
-            self.warn("Indexing is under way already; wait for its end.");
-            return Vec::new();
-        }
-        self.ask_engine(Command::Index(IndexRequest {
-            add: vec![path],
-            encode: true,
-            ..IndexRequest::default()
-        }))
+        self.start_indexing(IndexRequest { add: vec![path], encode: true, ..IndexRequest::default() })
     }
 
     fn request_search(&mut self, words: String) -> Vec<Effect> {

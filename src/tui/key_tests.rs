@@ -1,5 +1,6 @@
 //! Every key of the table, pressed where it holds.
 
+mod indexing;
 mod sources;
 mod timings;
 
@@ -134,7 +135,9 @@ fn state_for(binding: &Binding) -> App {
         Context::Sources => app.focus_on(Focus::Sources),
         Context::Timings => app.focus_on(Focus::Timings),
         Context::Comparison => drop(app.open(View::Comparison)),
-        Context::Indexing => drop(app.open(View::Indexing)),
+        Context::Indexing => app = indexing::two_folders(),
+        Context::TypingPath => app = indexing::typing("no"),
+        Context::Forgetting => app = indexing::forgetting(),
         Context::Chats => drop(app.open(View::Chats)),
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
@@ -257,7 +260,8 @@ fn check(binding: &Binding, chord: Chord) {
             assert!(matches!(app.overlay, Some(Overlay::Palette(_))), "{name}");
         }
         Action::OpenThemes => {}
-        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Indexing(action) => indexing::check(chord, action),
+        Action::Comparison(_) | Action::Chats(_) | Action::Log(_) => {}
         Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
             check_palette(&mut app, chord, action);

@@ -2,11 +2,12 @@
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
 mod editing;
+mod folders;
 
 use std::{
     io::{self, IsTerminal},
-    path::{Path, PathBuf},
     pin::pin,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,10 @@ use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures_util::StreamExt;
 use ratatui::layout::Size;
 use tokio::{
-    sync::{mpsc::UnboundedReceiver, oneshot},
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        oneshot,
+    },
     time,
 };
 
@@ -65,8 +69,9 @@ pub fn run_with(
         let mut screen = Screen::open()?;
         let app = App::new(theme, config.answer.strategy, screen.size()?);
         let keys = Some(EventStream::new());
-        let mut chat = Chat { app, opened: Instant::now(), send, next_request, keys, editor: None };
-        chat.run(&mut screen, events).await?;
+        let (answer, answers) = unbounded_channel();
+        let mut chat = Chat { app, opened: Instant::now(), send, next_request, keys, editor: None, answer };
+        chat.run(&mut screen, events, answers).await?;
         Ok(())
     })
 }
@@ -80,6 +85,8 @@ struct Chat<S, N> {
     keys: Option<EventStream>,
     /// The editor that has the terminal; it gives how it ended.
     editor: Option<oneshot::Receiver<Result<(), String>>>,
+    /// Where threads say how an effect ended.
+    answer: UnboundedSender<What>,
 }
 
 /// What the loop does after taking something in.
@@ -90,7 +97,12 @@ enum Next {
 }
 
 impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
-    async fn run(&mut self, screen: &mut Screen, mut events: UnboundedReceiver<Event>) -> io::Result<()> {
+    async fn run(
+        &mut self,
+        screen: &mut Screen,
+        mut events: UnboundedReceiver<Event>,
+        mut answers: UnboundedReceiver<What>,
+    ) -> io::Result<()> {
         let mut told_to_end = pin!(told_to_end()?);
         let mut interrupts = Interrupts::new()?;
         let mut engine_runs = true;
@@ -122,6 +134,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                     Some(event) => self.on_terminal(event?, screen)?,
                     None => return Ok(()),
                 },
+                Some(what) = answers.recv() => self.on(what, screen)?,
                 event = events.recv(), if engine_runs => match event {
                     Some(event) => self.on(What::Engine(Box::new(event)), screen)?,
                     None => {
@@ -156,6 +169,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
+                Effect::ListFolders(typed) => self.list_folders(typed),
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
                     screen.suspend()?;
@@ -181,10 +195,20 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         self.on(What::Edited(ended), screen)
     }
 
+    /// Looks on a thread: a slow disk must not hold up the screen.
+    fn list_folders(&self, typed: String) {
+        let answer = self.answer.clone();
+        thread::spawn(move || {
+            let found = folders::folders(&typed);
+            // Nobody listens any more when the program is ending.
+            let _ = answer.send(What::Folders { typed, found });
+        });
+    }
+
     fn send_command(&mut self, command: Command) {
         let mut command = command.with_id((self.next_request)());
         if let Command::Index(request) = &mut command {
-            request.add = std::mem::take(&mut request.add).into_iter().map(expand_home).collect();
+            request.add = std::mem::take(&mut request.add).into_iter().map(folders::expand_home).collect();
         }
         // The screen knows the id before the first event about it can be taken in.
         self.app.update(Msg { at: self.opened.elapsed(), what: What::Sent(command.clone()) });
@@ -267,32 +291,5 @@ impl Interrupts {
     #[cfg(not(unix))]
     async fn next(&mut self) {
         std::future::pending().await
-    }
-}
-
-/// `~` and `~/…` as the shell would read them; there is no shell between the user and a slash command.
-fn expand_home(path: PathBuf) -> PathBuf {
-    let home = || directories::BaseDirs::new().map(|directories| directories.home_dir().to_owned());
-    match path.strip_prefix("~") {
-        Ok(rest) if rest == Path::new("") => home().unwrap_or(path),
-        Ok(rest) => home().map_or_else(|| path.clone(), |home| home.join(rest)),
-        Err(_) => path,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_tilde_of_its_own_is_the_home_directory() {
-        for path in ["notes", "/srv/notes", "~me/notes", "a/~/b"] {
-            assert_eq!(expand_home(path.into()), PathBuf::from(path));
-        }
-        let home = directories::BaseDirs::new().map(|directories| directories.home_dir().to_owned());
-        if let Some(home) = home {
-            assert_eq!(expand_home("~/notes".into()), home.join("notes"));
-            assert_eq!(expand_home("~".into()), home);
-        }
     }
 }
