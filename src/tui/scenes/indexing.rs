@@ -168,6 +168,7 @@ fn done(stage: &mut Stage) {
     report.cache_bytes = 2_702_000_000;
     report.issues = (0..2).map(issue).collect();
     stage.wait(74_200);
+    report_on(stage, id, encoded(91_300));
     stage.engine(Event::Done { id, outcome: Outcome::Indexed(report) });
 }
 

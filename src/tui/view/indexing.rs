@@ -89,7 +89,8 @@ fn layout(app: &App) -> Layout {
     let area = Rect { height: body.height - below, ..body };
     if body.width < TWO_COLUMNS {
         let columns = usize::from(body.width);
-        let mut rows = run::rows(app, columns);
+        // What moves comes first.
+        let mut rows = if app.indexing_view.run.is_some() { run::rows(app, columns) } else { Vec::new() };
         let before = rows.len();
         let (indexed, selected) = indexed(app, columns);
         rows.extend(indexed);

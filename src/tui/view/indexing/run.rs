@@ -98,7 +98,7 @@ fn standing(app: &App, run: &IndexRun, columns: usize) -> Vec<Row> {
                 ("‖", Role::Warning, text.to_owned())
             }
             None if run.pause_asked => (spinner(app), Role::Warning, "pausing …".to_owned()),
-            None => (spinner(app), Role::Accent, format!("for {}", took(app.now))),
+            None => (spinner(app), Role::Accent, format!("for {}", span(app.now.saturating_sub(run.began)))),
         },
     };
     wrap(&[Piece::new(format!("{mark} "), role), Piece::new(text, Role::Base)], columns, 2)
@@ -165,10 +165,14 @@ fn pace_number(speed: f64) -> String {
     if speed < 9.95 { format!("{speed:.1}") } else { thousands(speed.round() as usize) }
 }
 
-/// `0 s`, `45 s`, `2 min 05 s`, `1 h 20 min`.
+/// Rounded up, so that it is 0 only when nothing is left.
 fn remaining(left: Duration) -> String {
-    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    match seconds {
+    span(left.saturating_add(Duration::from_nanos(999_999_999)))
+}
+
+/// Whole seconds: `0 s`, `45 s`, `2 min 05 s`, `1 h 20 min`.
+fn span(time: Duration) -> String {
+    match time.as_secs() {
         s if s < 60 => format!("{s} s"),
         s if s < 3600 => format!("{} min {:02} s", s / 60, s % 60),
         s => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
