@@ -36,6 +36,9 @@ impl App {
             Action::Newline => self.input.newline(),
             Action::DeleteWord => self.input.delete_word(),
             Action::DeleteToLineStart => self.input.delete_to_line_start(),
+            Action::Complete => self.complete(),
+            Action::PreviousCompletion => self.step_completion(-1),
+            Action::NextCompletion => self.step_completion(1),
             Action::OlderQuestion => self.input.older(),
             Action::NewerQuestion => self.input.newer(),
             Action::PageUp => self.transcript.scroll_pages(-1),
@@ -67,7 +70,8 @@ impl App {
         self.view = view;
         match view {
             View::Indexing => self.open_indexing(),
-            View::Chat | View::Comparison | View::Chats | View::Log => Vec::new(),
+            View::Log => self.log.read_when_due(self.now),
+            View::Chat | View::Comparison | View::Chats => Vec::new(),
         }
     }
 
@@ -119,8 +123,7 @@ impl App {
 
     fn obey(&mut self, command: Result<Slash, String>) -> Vec<Effect> {
         match command {
-            Ok(Slash::Help) => self.overlay = Some(Overlay::Help { top: 0 }),
-            Ok(Slash::Quit) => return vec![Effect::Quit],
+            Ok(Slash::Do(action)) => return self.perform(action),
             Ok(Slash::Strategy(chosen)) => {
                 self.strategy = chosen;
                 self.note(Note::info(format!("Questions are now answered with `{}`.", strategy(chosen))));

@@ -34,6 +34,8 @@ pub enum Context {
     Themes,
     /// An answer is under way.
     Answering,
+    /// A slash command is being typed and can be completed.
+    Completion,
     /// The question is empty, and something is chosen for it.
     Chips,
     /// The question is empty.
@@ -76,7 +78,12 @@ impl Context {
         match self {
             Self::Help => "This help",
             Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
-            Self::Answering | Self::Chips | Self::EmptyInput | Self::History | Self::Input => "Question",
+            Self::Answering
+            | Self::Completion
+            | Self::Chips
+            | Self::EmptyInput
+            | Self::History
+            | Self::Input => "Question",
             Self::Conversation => "Conversation",
             Self::Sources => "Sources",
             Self::Timings => "Timings",
@@ -97,6 +104,9 @@ pub enum Action {
     DeleteWord,
     DeleteToLineStart,
     Cancel,
+    Complete,
+    PreviousCompletion,
+    NextCompletion,
     OlderQuestion,
     NewerQuestion,
     PageUp,
@@ -230,7 +240,7 @@ pub fn action(event: &KeyEvent, contexts: &[Context]) -> Option<Action> {
 
 /// The bindings with a hint that work where `contexts` hold.
 pub fn hints(contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
-    bindings().filter(move |binding| {
+    bindings().filter(|binding| contexts.contains(&binding.context)).filter(move |binding| {
         let reached = binding.chords.first().is_some_and(|chord| {
             action(&KeyEvent::new(chord.code, chord.modifiers), contexts) == Some(binding.action)
         });

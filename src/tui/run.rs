@@ -3,11 +3,12 @@
 
 mod editing;
 mod folders;
+mod log_file;
+mod outside;
 
 use std::{
     io::{self, IsTerminal},
     pin::pin,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -15,12 +16,11 @@ use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures_util::StreamExt;
 use ratatui::layout::Size;
 use tokio::{
-    sync::{
-        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-        oneshot,
-    },
+    sync::{mpsc::UnboundedReceiver, oneshot},
     time,
 };
+
+use outside::Outside;
 
 use super::{
     app::{App, Effect, Msg, What},
@@ -69,9 +69,9 @@ pub fn run_with(
         let mut screen = Screen::open()?;
         let app = App::new(theme, config.answer.strategy, screen.size()?);
         let keys = Some(EventStream::new());
-        let (answer, answers) = unbounded_channel();
-        let mut chat = Chat { app, opened: Instant::now(), send, next_request, keys, editor: None, answer };
-        chat.run(&mut screen, events, answers).await?;
+        let (outside, results) = Outside::new(config);
+        let mut chat = Chat { app, opened: Instant::now(), send, next_request, outside, keys, editor: None };
+        chat.run(&mut screen, events, results).await?;
         Ok(())
     })
 }
@@ -81,12 +81,11 @@ struct Chat<S, N> {
     opened: Instant,
     send: S,
     next_request: N,
+    outside: Outside,
     /// `None` while another program has the terminal: it must not miss a key.
     keys: Option<EventStream>,
     /// The editor that has the terminal; it gives how it ended.
     editor: Option<oneshot::Receiver<Result<(), String>>>,
-    /// Where threads say how an effect ended.
-    answer: UnboundedSender<What>,
 }
 
 /// What the loop does after taking something in.
@@ -101,7 +100,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         &mut self,
         screen: &mut Screen,
         mut events: UnboundedReceiver<Event>,
-        mut answers: UnboundedReceiver<What>,
+        mut results: UnboundedReceiver<What>,
     ) -> io::Result<()> {
         let mut told_to_end = pin!(told_to_end()?);
         let mut interrupts = Interrupts::new()?;
@@ -134,7 +133,6 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                     Some(event) => self.on_terminal(event?, screen)?,
                     None => return Ok(()),
                 },
-                Some(what) = answers.recv() => self.on(what, screen)?,
                 event = events.recv(), if engine_runs => match event {
                     Some(event) => self.on(What::Engine(Box::new(event)), screen)?,
                     None => {
@@ -142,6 +140,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                         self.on(What::EngineGone, screen)?
                     }
                 },
+                Some(what) = results.recv() => self.on(what, screen)?,
                 () = sleep_until(wake) => match changed {
                     true => continue,
                     false => self.on(What::Tick, screen)?,
@@ -169,7 +168,8 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
-                Effect::ListFolders(typed) => self.list_folders(typed),
+                Effect::ListFolders(typed) => self.outside.list_folders(typed),
+                Effect::ReadLog => self.outside.read_log(),
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
                     screen.suspend()?;
@@ -193,16 +193,6 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         self.keys = Some(EventStream::new());
         self.resized(screen)?;
         self.on(What::Edited(ended), screen)
-    }
-
-    /// Looks on a thread: a slow disk must not hold up the screen.
-    fn list_folders(&self, typed: String) {
-        let answer = self.answer.clone();
-        thread::spawn(move || {
-            let found = folders::folders(&typed);
-            // Nobody listens any more when the program is ending.
-            let _ = answer.send(What::Folders { typed, found });
-        });
     }
 
     fn send_command(&mut self, command: Command) {
