@@ -98,6 +98,11 @@ fn standing(app: &App, run: &IndexRun, columns: usize) -> Vec<Row> {
                 ("‖", Role::Warning, text.to_owned())
             }
             None if run.pause_asked => (spinner(app), Role::Warning, "pausing …".to_owned()),
+            // The engine says so itself when the chunk that it is at is done.
+            None if app.running().is_some() && run.present == Some(IndexPhase::Encode) => {
+                let text = "gives way to a question after this chunk";
+                (spinner(app), Role::Warning, text.to_owned())
+            }
             None => (spinner(app), Role::Accent, format!("for {}", span(app.now.saturating_sub(run.began)))),
         },
     };
