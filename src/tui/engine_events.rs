@@ -16,6 +16,7 @@ const LISTED_ISSUES: usize = 6;
 impl App {
     pub(super) fn on_engine(&mut self, event: Event) -> Vec<Effect> {
         self.follow_timings(&event);
+        let effects = self.follow_indexing(&event);
         match event {
             Event::Ready(status) => self.status = Some(status),
             Event::Progress { id, progress } => match self.turn(id) {
@@ -31,7 +32,7 @@ impl App {
             Event::Done { id, outcome } => self.on_done(id, outcome),
             Event::Failed { id, failure } => self.on_failed(id, failure),
         }
-        Vec::new()
+        effects
     }
 
     /// Takes note of a command that went to the engine with its id.
@@ -51,6 +52,7 @@ impl App {
                 if let Some(path) = request.add.first() {
                     self.note(Note::info(format!("Indexing {} …", path.display())));
                 }
+                self.follow_request(&request);
                 self.indexing = Some(Indexing { id: request.id, progress: None });
             }
             Command::Search(request) => self.searches.push((request.id, request.question)),
@@ -84,6 +86,7 @@ impl App {
             }),
             None => self.note(Note::failure(failure)),
         }
+        self.mark_superseded();
         Vec::new()
     }
 
@@ -119,8 +122,12 @@ impl App {
         self.end_indexing(id);
         match outcome {
             Outcome::Answer(answer) => {
-                self.chat = answer.chat.or(self.chat);
+                // A late answer of a chat that was left does not bring it back.
+                if self.turn(id).is_some_and(|index| index >= self.chat_start()) {
+                    self.chat = answer.chat.or(self.chat);
+                }
                 self.change(id, |turn| finish(turn, answer));
+                self.mark_superseded();
             }
             Outcome::Indexed(report) => self.note(report_note(report)),
             Outcome::Found(chunks) => {
@@ -139,13 +146,14 @@ impl App {
             return;
         }
         if self.turn(id).is_some() {
-            return self.change(id, |turn| {
+            self.change(id, |turn| {
                 turn.progress = None;
                 turn.stage = match failure.kind {
                     FailureKind::Cancelled => Stage::Cancelled,
                     _ => Stage::Failed(failure),
                 }
             });
+            return self.mark_superseded();
         }
         self.take_search(id);
         self.end_indexing(id);

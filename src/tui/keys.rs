@@ -34,6 +34,10 @@ pub enum Context {
     Themes,
     /// An answer is under way.
     Answering,
+    /// An earlier question is being edited.
+    Editing,
+    /// A slash command is being typed and can be completed.
+    Completion,
     /// The question is empty, and something is chosen for it.
     Chips,
     /// The question is empty.
@@ -52,6 +56,10 @@ pub enum Context {
     Chat,
     /// The comparison is shown.
     Comparison,
+    /// The path of what to index is being typed.
+    TypingPath,
+    /// Whether to take a folder out of the index is asked.
+    Forgetting,
     /// The indexing is shown.
     Indexing,
     /// The list of chats is shown.
@@ -72,12 +80,18 @@ impl Context {
         match self {
             Self::Help => "This help",
             Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
-            Self::Answering | Self::Chips | Self::EmptyInput | Self::History | Self::Input => "Question",
+            Self::Answering
+            | Self::Editing
+            | Self::Completion
+            | Self::Chips
+            | Self::EmptyInput
+            | Self::History
+            | Self::Input => "Question",
             Self::Conversation => "Conversation",
             Self::Sources => "Sources",
             Self::Timings => "Timings",
             Self::Comparison => "Comparison",
-            Self::Indexing => "Indexing",
+            Self::Indexing | Self::TypingPath | Self::Forgetting => "Indexing",
             Self::Chats => "Chats",
             Self::Log => "Log",
             Self::Chat | Self::OtherView | Self::AnyView | Self::Anywhere => "Everywhere",
@@ -93,6 +107,9 @@ pub enum Action {
     DeleteWord,
     DeleteToLineStart,
     Cancel,
+    Complete,
+    PreviousCompletion,
+    NextCompletion,
     OlderQuestion,
     NewerQuestion,
     PageUp,
@@ -103,6 +120,12 @@ pub enum Action {
     PreviousPane,
     /// The keyboard goes back to the question.
     ToQuestion,
+    /// A chat of its own for the questions from here on.
+    NewChat,
+    RetryLast,
+    EditLast,
+    /// The question that was being edited stays as it was.
+    LeaveEditing,
     NextStrategy,
     /// Types an `@`, which opens the list of files at the beginning of a word.
     TypeAt,
@@ -226,7 +249,7 @@ pub fn action(event: &KeyEvent, contexts: &[Context]) -> Option<Action> {
 
 /// The bindings with a hint that work where `contexts` hold.
 pub fn hints(contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
-    bindings().filter(move |binding| {
+    bindings().filter(|binding| contexts.contains(&binding.context)).filter(move |binding| {
         let reached = binding.chords.first().is_some_and(|chord| {
             action(&KeyEvent::new(chord.code, chord.modifiers), contexts) == Some(binding.action)
         });

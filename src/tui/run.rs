@@ -1,15 +1,17 @@
 //! The loop between terminal, engine and clock. It waits for one of them and takes in what happened, keys before
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
+mod clipboard;
 mod editing;
+mod folders;
 mod log_file;
 mod outside;
+mod save;
 
 use std::{
     io::{self, IsTerminal},
-    path::{Path, PathBuf},
     pin::pin,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crossterm::event::{Event as TerminalEvent, EventStream};
@@ -20,6 +22,7 @@ use tokio::{
     time,
 };
 
+use clipboard::TERMINAL_LIMIT;
 use outside::Outside;
 
 use super::{
@@ -67,7 +70,8 @@ pub fn run_with(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut screen = Screen::open()?;
-        let app = App::new(theme, config.answer.strategy, screen.size()?);
+        let mut app = App::new(theme, config.answer.strategy, screen.size()?);
+        app.opened_at(seconds_since_epoch());
         let keys = Some(EventStream::new());
         let (outside, results) = Outside::new(config);
         let mut chat = Chat { app, opened: Instant::now(), send, next_request, outside, keys, editor: None };
@@ -168,6 +172,9 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
+                Effect::ListFolders(typed) => self.outside.list_folders(typed),
+                Effect::Copy(text) => self.copy(text, screen)?,
+                Effect::Save { stem, extension, text } => self.outside.save(stem, extension, text),
                 Effect::ReadLog => self.outside.read_log(),
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
@@ -185,6 +192,15 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         Ok(Next::GoOn)
     }
 
+    /// Copies through the terminal, unless the text is longer than terminals take, and to the local clipboard.
+    fn copy(&mut self, text: String, screen: &mut Screen) -> io::Result<()> {
+        if text.len() <= TERMINAL_LIMIT {
+            screen.copy(&text)?;
+        }
+        self.outside.copy(text);
+        Ok(())
+    }
+
     /// Takes the terminal over again.
     fn on_editor_end(&mut self, ended: Result<(), String>, screen: &mut Screen) -> io::Result<Next> {
         self.editor = None;
@@ -197,7 +213,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
     fn send_command(&mut self, command: Command) {
         let mut command = command.with_id((self.next_request)());
         if let Command::Index(request) = &mut command {
-            request.add = std::mem::take(&mut request.add).into_iter().map(expand_home).collect();
+            request.add = std::mem::take(&mut request.add).into_iter().map(folders::expand_home).collect();
         }
         // The screen knows the id before the first event about it can be taken in.
         self.app.update(Msg { at: self.opened.elapsed(), what: What::Sent(command.clone()) });
@@ -210,6 +226,10 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         self.app.update(Msg { at: self.opened.elapsed(), what });
         Ok(())
     }
+}
+
+fn seconds_since_epoch() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 /// The next key; none while another program has the keyboard.
@@ -280,32 +300,5 @@ impl Interrupts {
     #[cfg(not(unix))]
     async fn next(&mut self) {
         std::future::pending().await
-    }
-}
-
-/// `~` and `~/…` as the shell would read them; there is no shell between the user and a slash command.
-fn expand_home(path: PathBuf) -> PathBuf {
-    let home = || directories::BaseDirs::new().map(|directories| directories.home_dir().to_owned());
-    match path.strip_prefix("~") {
-        Ok(rest) if rest == Path::new("") => home().unwrap_or(path),
-        Ok(rest) => home().map_or_else(|| path.clone(), |home| home.join(rest)),
-        Err(_) => path,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_tilde_of_its_own_is_the_home_directory() {
-        for path in ["notes", "/srv/notes", "~me/notes", "a/~/b"] {
-            assert_eq!(expand_home(path.into()), PathBuf::from(path));
-        }
-        let home = directories::BaseDirs::new().map(|directories| directories.home_dir().to_owned());
-        if let Some(home) = home {
-            assert_eq!(expand_home("~/notes".into()), home.join("notes"));
-            assert_eq!(expand_home("~".into()), home);
-        }
     }
 }
