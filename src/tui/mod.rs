@@ -37,6 +37,7 @@ mod overlay;
 mod palette;
 mod panes;
 mod phase_bar;
+pub mod pictures;
 mod run;
 pub mod scenes;
 mod shelf;
