@@ -6,6 +6,7 @@ use std::{
     panic::PanicHookInfo,
     path::Path,
     process::ExitCode,
+    rc::Rc,
 };
 
 use clap::{CommandFactory, Parser};
@@ -17,7 +18,7 @@ use gibbon::{
     cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand, SessionsCommand},
     commands::{
         Console, Error, Exit, Interrupts, Verbosity, ask, cache, chat, compare, configuration, demo, doctor,
-        index, json, manual, model, search, sessions,
+        index, json, manual, model, screenshots, search, sessions,
     },
     config::{Config, ConfigError, Environment, Overrides, Paths},
     engine::{Engine, Event, visible},
@@ -116,12 +117,15 @@ fn run(
     console: &mut Console,
 ) -> Result<Exit, Error> {
     match &cli.command {
-        // These two describe the program itself and work whatever the configuration says.
+        // These describe the program itself and work whatever the configuration says.
         Some(Command::Completions { shell }) => {
             return manual::completions(&mut Cli::command(), *shell, console);
         }
         Some(Command::Man { directory }) => {
             return manual::man(Cli::command(), directory.as_deref(), console);
+        }
+        Some(Command::Screenshots { directory, check }) => {
+            return pictures(directory, *check, console);
         }
         _ => {}
     }
@@ -171,17 +175,29 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
         }
         Some(Command::Model(ModelCommand::Pull(args))) => model::pull(config, args.json, console),
         Some(Command::Model(ModelCommand::Ls(args))) => model::ls(config, args.json, console),
-        Some(Command::Sessions(SessionsCommand::Ls(args))) => sessions::ls(config, args.json, console),
-        Some(Command::Sessions(SessionsCommand::Show { id, json })) => {
-            sessions::show(config, id, json.json, console)
-        }
-        Some(Command::Sessions(SessionsCommand::Rm { id })) => sessions::rm(config, id, console),
+        Some(Command::Sessions(command)) => manage_sessions(command, config, console),
         Some(Command::Doctor(args)) => doctor::run(config, args.json, console),
         Some(Command::Config(ConfigCommand::Path)) => configuration::path(config, console),
         Some(Command::Config(ConfigCommand::Show)) => configuration::show(config, console),
         Some(Command::Config(ConfigCommand::Template)) => configuration::template(config, console),
         Some(Command::Completions { shell }) => manual::completions(&mut Cli::command(), shell, console),
         Some(Command::Man { directory }) => manual::man(Cli::command(), directory.as_deref(), console),
+        Some(Command::Screenshots { directory, check }) => pictures(&directory, check, console),
+    }
+}
+
+fn manage_sessions(command: SessionsCommand, config: &Config, console: &mut Console) -> Result<Exit, Error> {
+    match command {
+        SessionsCommand::Ls(json) => sessions::ls(config, json.json, console),
+        SessionsCommand::Search { words, json } => {
+            sessions::search(config, &words.join(" "), json.json, console)
+        }
+        SessionsCommand::Show { id, json } => sessions::show(config, id, json.json, console),
+        SessionsCommand::Export { id, output, json } => {
+            sessions::export(config, id, json.json, output.as_deref(), console)
+        }
+        SessionsCommand::Rename { id, title } => sessions::rename(config, id, &title.join(" "), console),
+        SessionsCommand::Rm { id } => sessions::rm(config, id, console),
     }
 }
 
@@ -196,7 +212,11 @@ fn wants_json(cli: &Cli) -> bool {
         Some(Command::Cache(CacheCommand::Prune { json, .. })) => json.json,
         Some(Command::Model(ModelCommand::Pull(args) | ModelCommand::Ls(args))) => args.json,
         Some(Command::Sessions(SessionsCommand::Ls(args))) => args.json,
-        Some(Command::Sessions(SessionsCommand::Show { json, .. })) => json.json,
+        Some(Command::Sessions(
+            SessionsCommand::Search { json, .. }
+            | SessionsCommand::Show { json, .. }
+            | SessionsCommand::Export { json, .. },
+        )) => json.json,
         _ => false,
     }
 }
@@ -216,6 +236,34 @@ fn report(error: &Error, as_json: bool, console: &mut Console) {
 /// The screen of the chat.
 fn screen(config: &Config, engine: Engine, events: UnboundedReceiver<Event>) -> io::Result<()> {
     tui::run(config, engine, events).map_err(io::Error::other)
+}
+
+/// Writes the pictures of the screen, or says which are stale.
+fn pictures(directory: &Path, check: bool, console: &mut Console) -> Result<Exit, Error> {
+    let mut files = Vec::new();
+    for picture in tui::pictures::PICTURES {
+        let drawing = Rc::new(picture.draw().map_err(io::Error::other)?);
+        let svg = drawing.svg().into_bytes();
+        files.push(screenshots::PictureFile {
+            name: format!("{}.svg", picture.name),
+            draw: Box::new({
+                let svg = svg.clone();
+                move || Ok(svg.clone())
+            }),
+            is_current: Box::new(move |content| content == svg),
+        });
+        let again = Rc::clone(&drawing);
+        files.push(screenshots::PictureFile {
+            name: format!("{}.png", picture.name),
+            draw: Box::new(move || drawing.png().map_err(io::Error::other)),
+            is_current: Box::new(move |content| again.is_png(content)),
+        });
+    }
+    if check {
+        screenshots::check(&files, directory, console)
+    } else {
+        screenshots::write(&files, directory, console)
+    }
 }
 
 /// Counts Ctrl-C until the receiver is gone: the first is passed on, so that the request is cancelled and what is there

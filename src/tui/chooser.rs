@@ -45,6 +45,8 @@ pub struct Chooser {
     pub title: String,
     /// Shown while nothing has been typed.
     pub placeholder: String,
+    /// Shown where nothing matches.
+    pub nothing: String,
     pub field: Field,
     choices: Vec<Choice>,
     shown: Vec<Match>,
@@ -91,6 +93,7 @@ impl Chooser {
         let mut chooser = Self {
             title: title.into(),
             placeholder: placeholder.into(),
+            nothing: "Nothing matches.".to_owned(),
             field: Field::default(),
             choices,
             shown: Vec::new(),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::Strategy,
-    engine::{CacheOrigin, Failure, Progress, RequestId, RetrievedChunk, StopReason, Timings},
+    engine::{CacheOrigin, Failure, Progress, RequestId, RetrievedChunk, Selection, StopReason, Timings},
 };
 
 /// Cells before the text: the mark of a question or of a notice stands there.
@@ -32,6 +32,8 @@ pub struct Turn {
     pub id: Option<RequestId>,
     pub question: String,
     pub strategy: Strategy,
+    /// What it was asked with, for asking it again.
+    pub selection: Selection,
     pub asked_at: Duration,
     /// The answer's text as far as it has come.
     pub text: String,
@@ -86,6 +88,7 @@ impl Turn {
             id: None,
             question,
             strategy,
+            selection: Selection::default(),
             asked_at,
             text: String::new(),
             sources: Vec::new(),

@@ -1,5 +1,7 @@
 //! Every key of the table, pressed where it holds.
 
+mod sources;
+
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -7,6 +9,7 @@ use ratatui::layout::Size;
 
 use super::{
     app::{App, Effect, INTERRUPT_WINDOW, Msg, SPINNER_STEP, View, What},
+    chips::Chip,
     entry::{Entry, Stage},
     keys::{Action, Binding, Chord, Context, OverlayAction, bindings},
     overlay::Overlay,
@@ -134,9 +137,11 @@ fn state_for(binding: &Binding) -> App {
         Context::Chats => drop(app.open(View::Chats)),
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
+        Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
+        Context::Files => sources::open_files(&mut app),
         _ => {}
     }
-    if matches!(binding.context, Context::Files | Context::Themes) {
+    if matches!(binding.context, Context::Themes) {
         return app;
     }
     assert!(app.contexts().contains(&binding.context), "{binding:?}");
@@ -223,24 +228,8 @@ fn check(binding: &Binding, chord: Chord) {
             }
             assert_eq!(seen, expected);
         }
-        Action::PreviousSource => {
-            app.shelf.selected = 1;
-            press(&mut app, chord);
-            assert_eq!(app.shelf.selected, 0, "{name}");
-        }
-        Action::NextSource => {
-            press(&mut app, chord);
-            assert_eq!(app.shelf.selected, 1, "{name}");
-        }
-        Action::SourcePageUp => {
-            app.shelf.scroll = 30;
-            press(&mut app, chord);
-            assert!(app.shelf.scroll < 30);
-        }
-        Action::SourcePageDown => {
-            press(&mut app, chord);
-            assert!(app.shelf.scroll > 0);
-        }
+        Action::Sources(action) => sources::check(&mut app, chord, action),
+        Action::TypeAt => sources::check_at(&mut app, chord),
         Action::ToQuestion => {
             press(&mut app, chord);
             assert_eq!(app.focus, Focus::Input);
@@ -270,6 +259,9 @@ fn check(binding: &Binding, chord: Chord) {
         Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
         Action::Overlay(action) if binding.context == Context::Palette => {
             check_palette(&mut app, chord, action);
+        }
+        Action::Overlay(action) if binding.context == Context::Files => {
+            sources::check_files(&mut app, chord, action);
         }
         Action::Overlay(action) => check_overlay(&mut app, chord, action),
         Action::Redraw => assert_eq!(press(&mut app, chord), [Effect::Redraw]),

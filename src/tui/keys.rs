@@ -6,6 +6,7 @@ mod comparison;
 mod indexing;
 mod log;
 mod overlays;
+mod sources;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -14,6 +15,7 @@ pub use comparison::ComparisonAction;
 pub use indexing::IndexingAction;
 pub use log::LogAction;
 pub use overlays::OverlayAction;
+pub use sources::SourcesAction;
 
 use super::app::View;
 
@@ -30,6 +32,8 @@ pub enum Context {
     Themes,
     /// An answer is under way.
     Answering,
+    /// The question is empty, and something is chosen for it.
+    Chips,
     /// The question is empty.
     EmptyInput,
     /// The question is empty or is one from the history, unchanged.
@@ -66,7 +70,7 @@ impl Context {
         match self {
             Self::Help => "This help",
             Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
-            Self::Answering | Self::EmptyInput | Self::History | Self::Input => "Question",
+            Self::Answering | Self::Chips | Self::EmptyInput | Self::History | Self::Input => "Question",
             Self::Conversation => "Conversation",
             Self::Sources => "Sources",
             Self::Timings => "Timings",
@@ -95,13 +99,11 @@ pub enum Action {
     Newest,
     NextPane,
     PreviousPane,
-    PreviousSource,
-    NextSource,
-    SourcePageUp,
-    SourcePageDown,
     /// The keyboard goes back to the question.
     ToQuestion,
     NextStrategy,
+    /// Types an `@`, which opens the list of files at the beginning of a word.
+    TypeAt,
     Open(View),
     OpenHelp,
     OpenPalette,
@@ -110,6 +112,7 @@ pub enum Action {
     Indexing(IndexingAction),
     Chats(ChatsAction),
     Log(LogAction),
+    Sources(SourcesAction),
     Overlay(OverlayAction),
     Redraw,
     Suspend,
@@ -162,12 +165,13 @@ const fn bind(
 }
 
 /// The tables, in the order in which the footer shows their keys and the help their sections.
-const TABLES: [&[Binding]; 6] = [
+const TABLES: [&[Binding]; 7] = [
     overlays::BINDINGS,
     comparison::BINDINGS,
     indexing::BINDINGS,
     chats::BINDINGS,
     log::BINDINGS,
+    sources::BINDINGS,
     chat::BINDINGS,
 ];
 

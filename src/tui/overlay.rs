@@ -5,6 +5,7 @@ use crossterm::event::KeyEvent;
 use super::{
     app::{App, Effect},
     chooser::Chooser,
+    files::FilePicker,
     keys::{Context, OverlayAction},
     palette::Palette,
 };
@@ -13,6 +14,7 @@ use super::{
 pub enum Overlay {
     Help { top: usize },
     Palette(Palette),
+    Files(FilePicker),
 }
 
 impl Overlay {
@@ -20,6 +22,7 @@ impl Overlay {
         match self {
             Self::Help { .. } => Context::Help,
             Self::Palette(_) => Context::Palette,
+            Self::Files(_) => Context::Files,
         }
     }
 
@@ -28,6 +31,7 @@ impl Overlay {
         match self {
             Self::Help { .. } => None,
             Self::Palette(palette) => Some(&mut palette.chooser),
+            Self::Files(picker) => Some(&mut picker.chooser),
         }
     }
 
@@ -56,6 +60,10 @@ impl App {
     fn choose(&mut self) -> Vec<Effect> {
         match self.overlay.take() {
             Some(Overlay::Palette(palette)) => self.perform_palette(palette),
+            Some(Overlay::Files(picker)) => {
+                self.choose_file(&picker);
+                Vec::new()
+            }
             Some(Overlay::Help { .. }) | None => Vec::new(),
         }
     }

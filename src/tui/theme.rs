@@ -29,7 +29,7 @@ pub enum Role {
     Selection,
     /// A key's name.
     Key,
-    /// Letters that match what was typed.
+    /// Letters that match what was typed, and words of the question in a source.
     Match,
     Success,
     Warning,
@@ -172,14 +172,17 @@ impl Theme {
         Ok(theme)
     }
 
-    /// The same theme with no colours: what is bold, dim or reversed stays so, and the selection is reversed.
+    /// The same theme with no colours: what is bold, dim or reversed stays so, the selection is reversed
+    /// and what matches is underlined.
     pub fn without_color(mut self) -> Self {
         for style in &mut self.styles {
             style.fg = None;
             style.bg = None;
         }
-        let selection = &mut self.styles[Role::Selection as usize];
-        *selection = selection.add_modifier(Modifier::REVERSED);
+        for (role, modifier) in [(Role::Selection, Modifier::REVERSED), (Role::Match, Modifier::UNDERLINED)] {
+            let style = &mut self.styles[role as usize];
+            *style = style.add_modifier(modifier);
+        }
         self
     }
 
@@ -233,6 +236,7 @@ mod tests {
             let theme = Theme::load(name).expect(name).without_color();
             assert!(theme.styles.iter().all(|style| style.fg.is_none() && style.bg.is_none()), "{name}");
             assert!(theme.style(Role::Selection).add_modifier.contains(Modifier::REVERSED), "{name}");
+            assert!(theme.style(Role::Match).add_modifier.contains(Modifier::UNDERLINED), "{name}");
         }
     }
 

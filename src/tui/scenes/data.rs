@@ -1,10 +1,13 @@
 //! What the engine says in the scenes: an observatory's handbook, and a question about it.
 
+use std::path::PathBuf;
+
 use crate::{
     config::Strategy,
     engine::{
-        Answer, CacheOrigin, ChunkReason, DecodeTiming, EncodeTiming, FileIssue, IndexReport, LoadTiming,
-        ModelSummary, Outcome, PrefillTiming, RetrievedChunk, Status, StopReason, Timings,
+        Answer, CacheOrigin, CatalogueReply, ChunkReason, DecodeTiming, DocumentText, EncodeTiming,
+        FileIssue, IndexReport, IndexedFile, LoadTiming, ModelSummary, Outcome, PrefillTiming,
+        RetrievedChunk, Status, StopReason, Timings,
     },
 };
 
@@ -69,11 +72,54 @@ fn chunks_with(fourth: (&str, &str)) -> Vec<RetrievedChunk> {
         tokens,
         cached: index != 3,
         text: format!("[{label}]\n{body}"),
-        cache_bytes: 0,
-        matches: Vec::new(),
+        cache_bytes: tokens as u64 * 23_040,
+        matches: words_of_the_question(&format!("[{label}]\n{body}")),
         reason: ChunkReason::Found,
     };
     sources.into_iter().enumerate().map(chunk).collect()
+}
+
+/// Where words of [`QUESTION`] stand in `text`.
+fn words_of_the_question(text: &str) -> Vec<(usize, usize)> {
+    let lower = text.to_lowercase();
+    let words = ["close", "dome"].into_iter().flat_map(|word| lower.match_indices(word));
+    let mut matches: Vec<_> = words.map(|(at, word)| (at, at + word.len())).collect();
+    matches.sort_unstable();
+    matches
+}
+
+/// The whole document of the first of [`chunks`].
+pub fn document() -> DocumentText {
+    let chunk = chunks().swap_remove(0);
+    let (_, body) = chunk.text.split_once('\n').unwrap_or_default();
+    let text = format!(
+        "# The dome\n\nThe dome is 9 m across and turns on 24 wheels.\n\n## Opening\n\n\
+        Open it an hour before sunset, so that the air in it becomes as cold as the air outside.\n\
+        Look at the sky first: a dome that is open in the rain is the end of a mirror.\n\n\
+        ## Closing in wind\n\nThe limits are those of the manufacturer, less a fifth.\n\n{body}\n\
+        ## Moving it by hand\n\nThe crank hangs beside the door. Sixty turns are one degree.\n\
+        Two people take turns; the third watches the cables.\n"
+    );
+    DocumentText { path: chunk.path, text }
+}
+
+/// The files that are indexed.
+pub fn files() -> CatalogueReply {
+    let root = PathBuf::from("/home/ada/observatory");
+    let names = [
+        ("code/dome_control.py", 6),
+        ("code/guiding/autoguider.py", 9),
+        ("handbook/dome.md", 7),
+        ("handbook/humidity.md", 4),
+        ("handbook/weather.md", 5),
+        ("handbook/日本語の手引き.md", 3),
+        ("meetings/2031-04-07.md", 8),
+        ("meetings/2031-05-12.md", 8),
+        ("README.md", 2),
+    ];
+    let file =
+        |(name, chunks): (&str, usize)| IndexedFile { path: root.join(name), name: name.to_owned(), chunks };
+    CatalogueReply::Files { files: names.into_iter().map(file).collect(), roots: vec![root] }
 }
 
 /// Where the caches of [`chunks`] came from: every way there is.

@@ -32,7 +32,7 @@ pub fn draw(chooser: &Chooser, screen: Size, theme: &Theme, buffer: &mut Buffer)
     let line = "─".repeat(rule.width.into());
     draw_rows(&[Row::new(vec![Piece::new(line, Role::Border)])], theme, rule, buffer);
     if chooser.shown().is_empty() {
-        draw_rows(&[Row::new(vec![Piece::new("Nothing matches.", Role::Muted)])], theme, list, buffer);
+        draw_rows(&[Row::new(vec![Piece::new(chooser.nothing.as_str(), Role::Muted)])], theme, list, buffer);
     }
     let visible = chooser.shown().iter().enumerate().skip(chooser.top());
     for ((index, shown), y) in visible.zip(list.top()..list.bottom()) {

@@ -66,6 +66,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
         Some(Overlay::Palette(palette)) => {
             Some(chooser::draw(&palette.chooser, app.size, &app.theme, buffer))
         }
+        Some(Overlay::Files(picker)) => Some(chooser::draw(&picker.chooser, app.size, &app.theme, buffer)),
         None => cursor,
     };
     if let Some(cursor) = cursor {
