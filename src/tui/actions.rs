@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     app::{App, Effect, View},
-    entry::{Entry, Note, Stage, Turn},
+    entry::{Entry, Note, Stage},
     format::{STRATEGIES, strategy},
     keys::Action,
     overlay::Overlay,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::Strategy,
-    engine::{AskRequest, Command, IndexRequest, Keep, SearchRequest, Selection},
+    engine::{Command, IndexRequest, SearchRequest},
 };
 
 impl App {
@@ -36,6 +36,9 @@ impl App {
             Action::Newline => self.input.newline(),
             Action::DeleteWord => self.input.delete_word(),
             Action::DeleteToLineStart => self.input.delete_to_line_start(),
+            Action::Complete => self.complete(),
+            Action::PreviousCompletion => self.step_completion(-1),
+            Action::NextCompletion => self.step_completion(1),
             Action::OlderQuestion => self.input.older(),
             Action::NewerQuestion => self.input.newer(),
             Action::PageUp => self.transcript.scroll_pages(-1),
@@ -45,6 +48,10 @@ impl App {
             Action::NextPane => self.focus_on(self.focus.next()),
             Action::PreviousPane => self.focus_on(self.focus.previous()),
             Action::ToQuestion => self.focus_on(Focus::Input),
+            Action::NewChat => self.start_chat(),
+            Action::RetryLast => return self.retry_last(),
+            Action::EditLast => self.edit_last(),
+            Action::LeaveEditing => self.leave_editing(),
             Action::NextStrategy => self.strategy = strategy_after(self.strategy),
             Action::TypeAt => return self.type_at(),
             Action::Open(view) => return self.open(view),
@@ -56,6 +63,7 @@ impl App {
             Action::Chats(action) => return self.perform_chats(action),
             Action::Sources(action) => return self.perform_sources(action),
             Action::Log(action) => return self.perform_log(action),
+            Action::Timings(action) => return self.perform_timings(action),
             Action::Overlay(action) => return self.perform_overlay(action),
         }
         Vec::new()
@@ -64,7 +72,10 @@ impl App {
     /// Shows a view.
     pub(super) fn open(&mut self, view: View) -> Vec<Effect> {
         self.view = view;
-        Vec::new()
+        match view {
+            View::Log => self.log.read_when_due(self.now),
+            View::Chat | View::Comparison | View::Indexing | View::Chats => Vec::new(),
+        }
     }
 
     /// Gives the keyboard to a pane, and shows it.
@@ -89,34 +100,18 @@ impl App {
             self.input.take();
             return self.obey(command);
         }
-        if self.engine_gone {
-            self.warn("The engine has stopped. Quit and start Gibbon again.");
-            return Vec::new();
-        }
-        if self.running().is_some() {
-            self.warn("One answer at a time: wait for it, or cancel it with Esc. Your question stays below.");
+        if !self.may_ask() {
             return Vec::new();
         }
         let question = self.input.take();
-        let mut turn = Turn::new(question.clone(), self.strategy, self.now);
-        let mut selection = Selection::default();
-        self.chips.apply(&mut selection);
-        turn.selection = selection.clone();
-        self.transcript.push(Entry::Turn(Box::new(turn)));
-        let request = AskRequest {
-            question,
-            selection,
-            strategy: Some(self.strategy),
-            keep: self.chat.map_or(Keep::NewChat, Keep::Chat),
-            ..AskRequest::default()
-        };
-        vec![Effect::Send(Command::Ask(request))]
+        let replaces = self.editing.take().map(|editing| editing.turn);
+        let selection = self.next_selection(replaces);
+        self.ask(question, selection, replaces)
     }
 
     fn obey(&mut self, command: Result<Slash, String>) -> Vec<Effect> {
         match command {
-            Ok(Slash::Help) => self.overlay = Some(Overlay::Help { top: 0 }),
-            Ok(Slash::Quit) => return vec![Effect::Quit],
+            Ok(Slash::Do(action)) => return self.perform(action),
             Ok(Slash::Strategy(chosen)) => {
                 self.strategy = chosen;
                 self.note(Note::info(format!("Questions are now answered with `{}`.", strategy(chosen))));
@@ -163,6 +158,7 @@ impl App {
                 id = turn.id;
             }
         });
+        self.mark_superseded();
         id.map(Effect::Cancel).into_iter().collect()
     }
 

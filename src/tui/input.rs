@@ -119,10 +119,22 @@ impl Input {
         }
     }
 
+    /// Puts `text` in the place of what is there.
+    pub fn put(&mut self, text: &str) {
+        self.recalled = None;
+        self.set(text);
+    }
+
     fn recall(&mut self, index: usize) {
         self.recalled = Some(index);
         let text = self.history[index].clone();
         self.set(&text);
+    }
+
+    /// Puts `text` in the place of what is there; it is not part of the history yet.
+    pub fn replace(&mut self, text: &str) {
+        self.recalled = None;
+        self.set(text);
     }
 
     fn set(&mut self, text: &str) {

@@ -1,6 +1,9 @@
-//! Every key of the table, pressed where it holds.
+//! Every key of the tables, pressed where it holds.
 
+mod conversation;
+mod log;
 mod sources;
+mod timings;
 
 use std::time::Duration;
 
@@ -137,6 +140,8 @@ fn state_for(binding: &Binding) -> App {
         Context::Chats => drop(app.open(View::Chats)),
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
+        Context::Editing => app.edit_last(),
+        Context::Completion => type_text(&mut app, "/s"),
         Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
         Context::Files => sources::open_files(&mut app),
         _ => {}
@@ -165,13 +170,9 @@ fn check(binding: &Binding, chord: Chord) {
     match binding.action {
         Action::Send => {
             let effects = press(&mut app, chord);
-            let request = AskRequest {
-                question: "draft".to_owned(),
-                strategy: Some(Strategy::Ape),
-                keep: Keep::NewChat,
-                ..AskRequest::default()
-            };
-            assert_eq!(effects, [Effect::Send(Command::Ask(request))]);
+            let [Effect::Send(Command::Ask(request))] = effects.as_slice() else { panic!("{effects:?}") };
+            assert_eq!((request.question.as_str(), request.strategy), ("draft", Some(Strategy::Ape)));
+            assert_eq!(request.keep, Keep::NewChat);
             assert!(app.input.is_empty());
         }
         Action::Newline => {
@@ -187,6 +188,15 @@ fn check(binding: &Binding, chord: Chord) {
         Action::Cancel => {
             assert_eq!(press(&mut app, chord), [Effect::Cancel(ID)]);
             assert_eq!(stage(&app), Stage::Cancelled);
+        }
+        Action::Complete => {
+            press(&mut app, chord);
+            assert_eq!(app.input.text(), "/search ");
+        }
+        Action::PreviousCompletion | Action::NextCompletion => {
+            press(&mut app, chord);
+            press_code(&mut app, KeyCode::Tab);
+            assert_eq!(app.input.text(), "/strategy ", "the other of two");
         }
         Action::OlderQuestion => {
             press(&mut app, chord);
@@ -234,6 +244,9 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert_eq!(app.focus, Focus::Input);
         }
+        Action::NewChat | Action::RetryLast | Action::EditLast | Action::LeaveEditing => {
+            conversation::check(app, chord, binding.action);
+        }
         Action::NextStrategy => {
             let mut seen = vec![app.strategy];
             for _ in 0..4 {
@@ -256,7 +269,10 @@ fn check(binding: &Binding, chord: Chord) {
             assert!(matches!(app.overlay, Some(Overlay::Palette(_))), "{name}");
         }
         Action::OpenThemes => {}
-        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) => {}
+        Action::Log(action) => log::check(&mut app, chord, action),
+
+        Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
             check_palette(&mut app, chord, action);
         }

@@ -7,6 +7,7 @@ mod indexing;
 mod log;
 mod overlays;
 mod sources;
+mod timings;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -16,6 +17,7 @@ pub use indexing::IndexingAction;
 pub use log::LogAction;
 pub use overlays::OverlayAction;
 pub use sources::SourcesAction;
+pub use timings::TimingsAction;
 
 use super::app::View;
 
@@ -32,6 +34,10 @@ pub enum Context {
     Themes,
     /// An answer is under way.
     Answering,
+    /// An earlier question is being edited.
+    Editing,
+    /// A slash command is being typed and can be completed.
+    Completion,
     /// The question is empty, and something is chosen for it.
     Chips,
     /// The question is empty.
@@ -70,7 +76,13 @@ impl Context {
         match self {
             Self::Help => "This help",
             Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
-            Self::Answering | Self::Chips | Self::EmptyInput | Self::History | Self::Input => "Question",
+            Self::Answering
+            | Self::Editing
+            | Self::Completion
+            | Self::Chips
+            | Self::EmptyInput
+            | Self::History
+            | Self::Input => "Question",
             Self::Conversation => "Conversation",
             Self::Sources => "Sources",
             Self::Timings => "Timings",
@@ -91,6 +103,9 @@ pub enum Action {
     DeleteWord,
     DeleteToLineStart,
     Cancel,
+    Complete,
+    PreviousCompletion,
+    NextCompletion,
     OlderQuestion,
     NewerQuestion,
     PageUp,
@@ -101,6 +116,12 @@ pub enum Action {
     PreviousPane,
     /// The keyboard goes back to the question.
     ToQuestion,
+    /// A chat of its own for the questions from here on.
+    NewChat,
+    RetryLast,
+    EditLast,
+    /// The question that was being edited stays as it was.
+    LeaveEditing,
     NextStrategy,
     /// Types an `@`, which opens the list of files at the beginning of a word.
     TypeAt,
@@ -113,6 +134,7 @@ pub enum Action {
     Chats(ChatsAction),
     Log(LogAction),
     Sources(SourcesAction),
+    Timings(TimingsAction),
     Overlay(OverlayAction),
     Redraw,
     Suspend,
@@ -165,13 +187,14 @@ const fn bind(
 }
 
 /// The tables, in the order in which the footer shows their keys and the help their sections.
-const TABLES: [&[Binding]; 7] = [
+const TABLES: [&[Binding]; 8] = [
     overlays::BINDINGS,
     comparison::BINDINGS,
     indexing::BINDINGS,
     chats::BINDINGS,
     log::BINDINGS,
     sources::BINDINGS,
+    timings::BINDINGS,
     chat::BINDINGS,
 ];
 
@@ -222,11 +245,12 @@ pub fn action(event: &KeyEvent, contexts: &[Context]) -> Option<Action> {
 
 /// The bindings with a hint that work where `contexts` hold.
 pub fn hints(contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
-    bindings().filter(move |binding| {
+    bindings().filter(|binding| contexts.contains(&binding.context)).filter(move |binding| {
         let reached = binding.chords.first().is_some_and(|chord| {
             action(&KeyEvent::new(chord.code, chord.modifiers), contexts) == Some(binding.action)
         });
-        binding.hint.is_some() && reached
+        // Another context may have the same action on the same key: it is named once.
+        contexts.contains(&binding.context) && binding.hint.is_some() && reached
     })
 }
 

@@ -1,13 +1,17 @@
 //! The loop between terminal, engine and clock. It waits for one of them and takes in what happened, keys before
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
+mod clipboard;
 mod editing;
+mod log_file;
+mod outside;
+mod save;
 
 use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     pin::pin,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crossterm::event::{Event as TerminalEvent, EventStream};
@@ -17,6 +21,9 @@ use tokio::{
     sync::{mpsc::UnboundedReceiver, oneshot},
     time,
 };
+
+use clipboard::TERMINAL_LIMIT;
+use outside::Outside;
 
 use super::{
     app::{App, Effect, Msg, What},
@@ -63,10 +70,12 @@ pub fn run_with(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut screen = Screen::open()?;
-        let app = App::new(theme, config.answer.strategy, screen.size()?);
+        let mut app = App::new(theme, config.answer.strategy, screen.size()?);
+        app.opened_at(seconds_since_epoch());
         let keys = Some(EventStream::new());
-        let mut chat = Chat { app, opened: Instant::now(), send, next_request, keys, editor: None };
-        chat.run(&mut screen, events).await?;
+        let (outside, results) = Outside::new(config);
+        let mut chat = Chat { app, opened: Instant::now(), send, next_request, outside, keys, editor: None };
+        chat.run(&mut screen, events, results).await?;
         Ok(())
     })
 }
@@ -76,6 +85,7 @@ struct Chat<S, N> {
     opened: Instant,
     send: S,
     next_request: N,
+    outside: Outside,
     /// `None` while another program has the terminal: it must not miss a key.
     keys: Option<EventStream>,
     /// The editor that has the terminal; it gives how it ended.
@@ -90,7 +100,12 @@ enum Next {
 }
 
 impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
-    async fn run(&mut self, screen: &mut Screen, mut events: UnboundedReceiver<Event>) -> io::Result<()> {
+    async fn run(
+        &mut self,
+        screen: &mut Screen,
+        mut events: UnboundedReceiver<Event>,
+        mut results: UnboundedReceiver<What>,
+    ) -> io::Result<()> {
         let mut told_to_end = pin!(told_to_end()?);
         let mut interrupts = Interrupts::new()?;
         let mut engine_runs = true;
@@ -129,6 +144,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                         self.on(What::EngineGone, screen)?
                     }
                 },
+                Some(what) = results.recv() => self.on(what, screen)?,
                 () = sleep_until(wake) => match changed {
                     true => continue,
                     false => self.on(What::Tick, screen)?,
@@ -156,6 +172,9 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
+                Effect::Copy(text) => self.copy(text, screen)?,
+                Effect::Save { stem, extension, text } => self.outside.save(stem, extension, text),
+                Effect::ReadLog => self.outside.read_log(),
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
                     screen.suspend()?;
@@ -170,6 +189,15 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             }
         }
         Ok(Next::GoOn)
+    }
+
+    /// Copies through the terminal, unless the text is longer than terminals take, and to the local clipboard.
+    fn copy(&mut self, text: String, screen: &mut Screen) -> io::Result<()> {
+        if text.len() <= TERMINAL_LIMIT {
+            screen.copy(&text)?;
+        }
+        self.outside.copy(text);
+        Ok(())
     }
 
     /// Takes the terminal over again.
@@ -197,6 +225,10 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         self.app.update(Msg { at: self.opened.elapsed(), what });
         Ok(())
     }
+}
+
+fn seconds_since_epoch() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 /// The next key; none while another program has the keyboard.

@@ -11,8 +11,9 @@ use super::{
     super::{
         app::App,
         chips::{Chip, Choice},
+        format::count,
         panes::{Focus, Panes},
-        text::{Piece, Row, fit_end, width},
+        text::{Piece, Row, fit, fit_end, width},
         theme::Role,
     },
     draw_rows, line, rounded,
@@ -31,6 +32,7 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let border = if focused { Role::BorderFocus } else { Role::Border };
     let prompt = if focused { Role::Accent } else { Role::Muted };
     rounded(app.theme.style(border)).render(area, buffer);
+    draw_what_goes_along(app, area, buffer);
     let columns = Panes::input_columns(app.size);
     let text = Rect {
         x: area.x + LEFT,
@@ -50,6 +52,23 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
         draw_rows(&rows[first..], &app.theme, text, buffer);
     }
     focused.then(|| Position { x: text.x + column as u16, y: text.y + (row - first) as u16 })
+}
+
+/// On the border under it: how much of the conversation goes along with the question, and whether it takes another's place.
+fn draw_what_goes_along(app: &App, area: Rect, buffer: &mut Buffer) {
+    let replaced = app.editing.as_ref().map(|editing| editing.turn);
+    let earlier = app.earlier_turns(replaced).len();
+    let along = (earlier > 0).then(|| format!("with {}", count(earlier, "earlier turn")));
+    let editing = replaced.map(|_| "editing an earlier question".to_owned());
+    let parts: Vec<_> = editing.into_iter().chain(along).collect();
+    if parts.is_empty() {
+        return;
+    }
+    let text = fit(&parts.join(" · "), usize::from(area.width).saturating_sub(6));
+    let line = Line::styled(format!(" {text} "), app.theme.style(Role::Muted));
+    let width = (line.width() as u16).min(area.width.saturating_sub(4));
+    let x = area.right().saturating_sub(width + 2);
+    line.render(Rect { x, y: area.bottom().saturating_sub(1), width, height: 1 }, buffer);
 }
 
 /// What goes along with the question, on the border over it.
