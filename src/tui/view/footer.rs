@@ -7,12 +7,13 @@ use ratatui::{
     widgets::Widget,
 };
 
-use super::super::{app::App, keys, text::width, theme::Role};
+use super::super::{app::App, keys::Action, text::width, theme::Role};
 
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let area = Rect { x: area.x + 2, width: area.width.saturating_sub(4), ..area };
     if app.interrupted.is_some() {
-        return Line::styled("Press Ctrl-C again to quit", app.theme.style(Role::Warning))
+        let key = app.keymap.key(Action::Interrupt).unwrap_or_default();
+        return Line::styled(format!("Press {key} again to quit"), app.theme.style(Role::Warning))
             .render(area, buffer);
     }
     let mut spans = Vec::new();
@@ -34,8 +35,8 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
 /// The keys that work now and what they do; keys that follow each other with the same word share it.
 fn hints(app: &App) -> Vec<(String, &'static str)> {
     let mut hints: Vec<(String, &'static str)> = Vec::new();
-    for binding in keys::hints(&app.contexts()) {
-        let key = binding.chords[0].name();
+    for (chord, binding) in app.keymap.hints(&app.contexts()) {
+        let key = chord.name();
         let words = binding.hint.unwrap_or_default();
         match hints.last_mut() {
             Some((keys, last)) if *last == words => *keys = format!("{keys} {key}"),
