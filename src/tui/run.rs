@@ -1,15 +1,17 @@
 //! The loop between terminal, engine and clock. It waits for one of them and takes in what happened, keys before
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
+mod clipboard;
 mod editing;
 mod log_file;
 mod outside;
+mod save;
 
 use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     pin::pin,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crossterm::event::{Event as TerminalEvent, EventStream};
@@ -20,6 +22,7 @@ use tokio::{
     time,
 };
 
+use clipboard::TERMINAL_LIMIT;
 use outside::Outside;
 
 use super::{
@@ -74,7 +77,8 @@ pub fn run_with(
     runtime.block_on(async {
         let mut screen = Screen::open()?;
         screen.capture_mouse(mouse)?;
-        let app = App::new(theme, config.answer.strategy, screen.size()?).with_controls(keymap, mouse);
+        let mut app = App::new(theme, config.answer.strategy, screen.size()?).with_controls(keymap, mouse);
+        app.opened_at(seconds_since_epoch());
         let keys = Some(EventStream::new());
         let (outside, results) = Outside::new(config);
         let mut chat = Chat { app, opened: Instant::now(), send, next_request, outside, keys, editor: None };
@@ -176,6 +180,8 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
+                Effect::Copy(text) => self.copy(text, screen)?,
+                Effect::Save { stem, extension, text } => self.outside.save(stem, extension, text),
                 Effect::ReadLog => self.outside.read_log(),
                 Effect::CaptureMouse(on) => screen.capture_mouse(on)?,
                 Effect::Redraw => screen.clear()?,
@@ -192,6 +198,15 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             }
         }
         Ok(Next::GoOn)
+    }
+
+    /// Copies through the terminal, unless the text is longer than terminals take, and to the local clipboard.
+    fn copy(&mut self, text: String, screen: &mut Screen) -> io::Result<()> {
+        if text.len() <= TERMINAL_LIMIT {
+            screen.copy(&text)?;
+        }
+        self.outside.copy(text);
+        Ok(())
     }
 
     /// Takes the terminal over again.
@@ -219,6 +234,10 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         self.app.update(Msg { at: self.opened.elapsed(), what });
         Ok(())
     }
+}
+
+fn seconds_since_epoch() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 /// The next key; none while another program has the keyboard.
