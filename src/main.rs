@@ -127,6 +127,7 @@ fn run(
     }
     let config = config.map_err(|error| Error::usage(error.to_string(), error.hint()))?;
     let _log = start_log(&config.paths, environment, console);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     dispatch(cli, &config, console)
 }
 

@@ -1,6 +1,7 @@
 //! Every key of the tables, pressed where it holds.
 
 mod conversation;
+mod indexing;
 mod log;
 mod sources;
 mod timings;
@@ -136,7 +137,9 @@ fn state_for(binding: &Binding) -> App {
         Context::Sources => app.focus_on(Focus::Sources),
         Context::Timings => app.focus_on(Focus::Timings),
         Context::Comparison => drop(app.open(View::Comparison)),
-        Context::Indexing => drop(app.open(View::Indexing)),
+        Context::Indexing => app = indexing::two_folders(),
+        Context::TypingPath => app = indexing::typing("no"),
+        Context::Forgetting => app = indexing::forgetting(),
         Context::Chats => drop(app.open(View::Chats)),
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
@@ -273,9 +276,9 @@ fn check(binding: &Binding, chord: Chord) {
             assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(true)], "{name}");
         }
         Action::OpenThemes => {}
-        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) => {}
+        Action::Indexing(action) => indexing::check(chord, action),
+        Action::Comparison(_) | Action::Chats(_) => {}
         Action::Log(action) => log::check(&mut app, chord, action),
-
         Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
             check_palette(&mut app, chord, action);

@@ -56,6 +56,10 @@ pub enum Context {
     Chat,
     /// The comparison is shown.
     Comparison,
+    /// The path of what to index is being typed.
+    TypingPath,
+    /// Whether to take a folder out of the index is asked.
+    Forgetting,
     /// The indexing is shown.
     Indexing,
     /// The list of chats is shown.
@@ -87,7 +91,7 @@ impl Context {
             Self::Sources => "Sources",
             Self::Timings => "Timings",
             Self::Comparison => "Comparison",
-            Self::Indexing => "Indexing",
+            Self::Indexing | Self::TypingPath | Self::Forgetting => "Indexing",
             Self::Chats => "Chats",
             Self::Log => "Log",
             Self::Chat | Self::OtherView | Self::AnyView | Self::Anywhere => "Everywhere",

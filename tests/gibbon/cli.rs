@@ -7,6 +7,7 @@ use std::{
 };
 
 use assert_cmd::assert::OutputAssertExt;
+use gibbon::catalogue::{Catalogue, Message, Role};
 use predicates::{prelude::PredicateBooleanExt, str::contains};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -218,4 +219,45 @@ fn a_log_that_cannot_be_written_does_not_stop_a_command() {
         Gibbon::new().command(&["config", "path"]).env("GIBBON_LOG", "gibbon=loud").output().unwrap();
     assert!(bad_filter.status.success());
     assert!(String::from_utf8_lossy(&bad_filter.stderr).contains("GIBBON_LOG"));
+}
+
+#[test]
+fn chats_are_found_renamed_exported_and_removed() {
+    let gibbon = Gibbon::new();
+    let mut catalogue = Catalogue::open(&gibbon.home.path().join("data")).unwrap();
+    let message =
+        |role, text: &str| Message { role, text: text.into(), sources: None, timings: None, details: None };
+    for (started, question) in [(10, "When does the dome close?"), (20, "How is the mirror cleaned?")] {
+        let id = catalogue.start_session(question, started).unwrap();
+        let turn = [message(Role::User, question), message(Role::Assistant, "At dusk\u{1b}[2J.")];
+        catalogue.append_messages(id, &turn).unwrap();
+    }
+    drop(catalogue);
+
+    let found = stdout(&mut gibbon.command(&["sessions", "search", "DOME", "dusk", "--json"]));
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!((&found["kind"], found["sessions"].as_array().unwrap().len()), (&"sessions".into(), 1));
+    gibbon.command(&["sessions", "search", "dome", "mirror"]).assert().code(3).stdout("");
+
+    gibbon.command(&["sessions", "rename", "1", "Closing", "the dome"]).assert().success();
+    assert!(stdout(&mut gibbon.command(&["sessions", "ls"])).contains("Closing the dome"));
+
+    let markdown = stdout(&mut gibbon.command(&["sessions", "export", "1"]));
+    assert!(markdown.starts_with("# Closing the dome\n\nChat 1 of 1970-01-01 00:00 UTC"), "{markdown}");
+    assert!(markdown.contains("## When does the dome close?\n\nAt dusk␛[2J.\n"), "{markdown}");
+    let file = gibbon.home.path().join("chat.json");
+    let arguments = ["sessions", "export", "1", "--json", "--output", file.to_str().unwrap()];
+    gibbon.command(&arguments).assert().success().stdout("").stderr(contains("written to"));
+    let chat: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(
+        (&chat["kind"], &chat["turns"][0]["question"]),
+        (&"chat".into(), &"When does the dome close?".into())
+    );
+    let nowhere = ["sessions", "export", "1", "--output", "/nowhere/chat.md"];
+    gibbon.command(&nowhere).assert().code(1).stderr(contains("could not be written"));
+
+    gibbon.command(&["sessions", "rm", "1"]).assert().success();
+    for arguments in [&["sessions", "export", "1"][..], &["sessions", "rename", "1", "x"]] {
+        gibbon.command(arguments).assert().code(2).stderr(contains("there is no chat 1"));
+    }
 }
