@@ -53,6 +53,7 @@ mod palette;
 mod panes;
 mod path_field;
 mod phase_bar;
+pub mod pictures;
 mod rate;
 mod reader;
 mod run;

@@ -39,8 +39,20 @@ fn stdout(command: &mut Command) -> String {
     String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
 }
 
-const COMMANDS: [&str; 11] =
-    ["demo", "chat", "index", "ask", "search", "compare", "cache", "model", "doctor", "config", "man"];
+const COMMANDS: [&str; 12] = [
+    "demo",
+    "chat",
+    "index",
+    "ask",
+    "search",
+    "compare",
+    "cache",
+    "model",
+    "doctor",
+    "config",
+    "man",
+    "screenshots",
+];
 
 #[test]
 fn help_lists_every_command_and_the_exit_codes() {
@@ -62,6 +74,14 @@ fn every_command_has_help() {
     for command in COMMANDS {
         Gibbon::new().command(&[command, "--help"]).assert().success().stdout(contains("Usage: gibbon"));
     }
+}
+
+/// The pictures in the repository show the screen as it is; `gibbon screenshots` draws them anew.
+#[test]
+fn the_pictures_of_the_screen_are_not_stale() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut check = Gibbon::new().command(&["screenshots", "--check"]);
+    check.current_dir(repository).assert().success();
 }
 
 #[test]

@@ -46,6 +46,9 @@ const WIDEST: u16 = 100;
 /// Cells from which on the names of the bindings stand beside them, for the configuration.
 const NAMES_FROM: usize = 90;
 
+/// From this height on, the card leaves header and question alone.
+const ROOMY: u16 = 24;
+
 pub fn draw(app: &App, top: usize, screen: Rect, buffer: &mut Buffer) {
     let card = card(Size { width: screen.width, height: screen.height }, app);
     let rows = rows(app, inside(card).width.into());
@@ -80,17 +83,13 @@ pub fn page(app: &App) -> usize {
     usize::from(inside(card(app.size, app)).height).saturating_sub(1).max(1)
 }
 
-/// The card, above the footer, in the middle of the screen.
+/// The card, in the middle of what is above the footer and, where there is room, between header and question.
 fn card(screen: Size, app: &App) -> Rect {
+    let (above, below) = if screen.height >= ROOMY { (2, 5) } else { (0, 1) };
+    let free = screen.height.saturating_sub(above + below);
     let width = WIDEST.min(screen.width);
-    let rows = rows(app, width.into()).len();
-    let height = (rows as u16 + 2).min(screen.height.saturating_sub(1));
-    Rect {
-        x: (screen.width - width) / 2,
-        y: screen.height.saturating_sub(1).saturating_sub(height) / 2,
-        width,
-        height,
-    }
+    let height = (rows(app, width.into()).len() as u16 + 2).min(free);
+    Rect { x: (screen.width - width) / 2, y: above + free.saturating_sub(height) / 2, width, height }
 }
 
 fn inside(card: Rect) -> Rect {
