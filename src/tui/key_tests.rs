@@ -2,6 +2,7 @@
 
 mod chats;
 mod conversation;
+mod indexing;
 mod log;
 mod sources;
 mod timings;
@@ -137,7 +138,9 @@ fn state_for(binding: &Binding) -> App {
         Context::Sources => app.focus_on(Focus::Sources),
         Context::Timings => app.focus_on(Focus::Timings),
         Context::Comparison => drop(app.open(View::Comparison)),
-        Context::Indexing => drop(app.open(View::Indexing)),
+        Context::Indexing => app = indexing::two_folders(),
+        Context::TypingPath => app = indexing::typing("no"),
+        Context::Forgetting => app = indexing::forgetting(),
         Context::Chats | Context::RenamingChat | Context::ConfirmingChat => {
             chats::open(&mut app, binding.context);
         }
@@ -275,9 +278,9 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::OpenThemes => {}
         Action::Chats(action) => chats::check(chord, action),
-        Action::Comparison(_) | Action::Indexing(_) => {}
+        Action::Indexing(action) => indexing::check(chord, action),
+        Action::Comparison(_) => {}
         Action::Log(action) => log::check(&mut app, chord, action),
-
         Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
             check_palette(&mut app, chord, action);

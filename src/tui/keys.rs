@@ -60,6 +60,10 @@ pub enum Context {
     Chat,
     /// The comparison is shown.
     Comparison,
+    /// The path of what to index is being typed.
+    TypingPath,
+    /// Whether to take a folder out of the index is asked.
+    Forgetting,
     /// The indexing is shown.
     Indexing,
     /// A chat's title is being typed.
@@ -95,7 +99,7 @@ impl Context {
             Self::Sources => "Sources",
             Self::Timings => "Timings",
             Self::Comparison => "Comparison",
-            Self::Indexing => "Indexing",
+            Self::Indexing | Self::TypingPath | Self::Forgetting => "Indexing",
             Self::Chats | Self::RenamingChat | Self::ConfirmingChat => "Chats",
             Self::Log => "Log",
             Self::Chat | Self::OtherView | Self::AnyView | Self::Anywhere => "Everywhere",

@@ -23,8 +23,6 @@ use super::{
 const LEFT: u16 = 4;
 /// The most cells that the name on a chip takes.
 const CHIP_CELLS: usize = 28;
-/// Cells of the border that are left to other words on it.
-const KEPT_FREE: usize = 28;
 
 /// Draws the box; returns where the cursor is, while the box has the keyboard.
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
@@ -98,9 +96,10 @@ fn chip_row(chips: &[Chip], columns: usize) -> Row {
         };
         row.pieces.push(Piece::new(text, role));
     }
-    let until = "for every question until removed ";
-    if !chips.is_empty() && row.width() + width(until) + KEPT_FREE <= columns {
-        row.pieces.push(Piece::new(until, Role::Muted));
+    let until = ["for every question until removed ", "until removed "];
+    let room = columns.saturating_sub(row.width());
+    if let Some(words) = until.iter().find(|words| !chips.is_empty() && width(words) <= room) {
+        row.pieces.push(Piece::new(*words, Role::Muted));
     }
     row
 }

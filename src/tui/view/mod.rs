@@ -26,6 +26,7 @@ use ratatui::{
 
 pub(super) use chats::preview_width;
 pub(super) use help::{overflow as help_overflow, page as help_page};
+pub(super) use indexing::{overflow as indexing_overflow, reveal as indexing_reveal};
 pub(super) use timings::overflow as timings_overflow;
 
 use super::{
@@ -50,13 +51,10 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     let body = Panes::body(app.size);
     let cursor = match app.view {
         View::Chat => draw_chat(app, &panes, buffer),
+        View::Indexing => indexing::draw(app, buffer),
         View::Chats => chats::draw(app, body, buffer),
         View::Comparison => {
             comparison::draw(app, body, buffer);
-            None
-        }
-        View::Indexing => {
-            indexing::draw(app, body, buffer);
             None
         }
         View::Log => {
