@@ -29,7 +29,7 @@ fn summaries() -> Vec<ChatSummary> {
     let titles = [
         (QUESTION, 2, 4),
         ("Who calls the duty engineer at night?", 26, 2),
-        ("ドームはいつ閉めますか？ 👩\u{200d}🚀", 80, 6),
+        ("Where is the key of the dome’s panel?", 80, 6),
         ("What does the dew point have to do with opening in the evening, and who decides?", 400, 12),
         ("Compare the two shutters", 2000, 8),
     ];
