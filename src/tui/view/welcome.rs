@@ -63,12 +63,12 @@ fn first_steps(app: &App, status: &Status, width: usize) -> Vec<Row> {
     rows.push(Row::blank());
     rows.push(step(has_documents, "Your documents", "are there"));
     if !has_documents && app.indexing.is_some() {
-        rows.push(command("", "are being indexed; the header says how far that is", width));
+        rows.extend(indented("are being indexed; the header says how far that is", Role::Muted, width));
     } else if !has_documents && has_model {
         rows.push(command(&next, "add a folder", width));
         rows.push(command(&key(app, Action::IndexSamples), "or begin with the sample documents", width));
     } else if !has_documents {
-        rows.push(command("", "come next: a folder of yours, or the samples", width));
+        rows.extend(indented("come next: a folder of yours, or the samples", Role::Muted, width));
     }
     rows
 }
