@@ -65,6 +65,7 @@ impl App {
             | Command::Pause(_)
             | Command::Resume(_)
             | Command::Cancel(_)
+            | Command::Refresh
             | Command::Shutdown => {}
         }
         Vec::new()
