@@ -1,0 +1,3 @@
+//! Results as the text of files that others read.
+
+pub mod comparison;
