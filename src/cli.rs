@@ -246,12 +246,38 @@ pub enum ModelCommand {
 pub enum SessionsCommand {
     /// List the chats, the latest first
     Ls(JsonArgs),
-    /// Print a chat as Markdown
+    /// List the chats in whose title or messages all words occur
+    Search {
+        /// Parts of words, in upper or lower case
+        #[arg(value_name = "WORD", required = true)]
+        words: Vec<String>,
+        #[command(flatten)]
+        json: JsonArgs,
+    },
+    /// Print the questions and answers of a chat as Markdown
     Show {
         /// As `sessions ls` lists it
         id: i64,
         #[command(flatten)]
         json: JsonArgs,
+    },
+    /// Print a chat as Markdown with its sources and times, or as JSON
+    Export {
+        /// As `sessions ls` lists it
+        id: i64,
+        /// Write it into this file instead; a file that is there is replaced
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        json: JsonArgs,
+    },
+    /// Give a chat another title
+    Rename {
+        /// As `sessions ls` lists it
+        id: i64,
+        /// The words of the title
+        #[arg(required = true)]
+        title: Vec<String>,
     },
     /// Remove a chat
     Rm {

@@ -171,17 +171,28 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
         }
         Some(Command::Model(ModelCommand::Pull(args))) => model::pull(config, args.json, console),
         Some(Command::Model(ModelCommand::Ls(args))) => model::ls(config, args.json, console),
-        Some(Command::Sessions(SessionsCommand::Ls(args))) => sessions::ls(config, args.json, console),
-        Some(Command::Sessions(SessionsCommand::Show { id, json })) => {
-            sessions::show(config, id, json.json, console)
-        }
-        Some(Command::Sessions(SessionsCommand::Rm { id })) => sessions::rm(config, id, console),
+        Some(Command::Sessions(command)) => manage_sessions(command, config, console),
         Some(Command::Doctor(args)) => doctor::run(config, args.json, console),
         Some(Command::Config(ConfigCommand::Path)) => configuration::path(config, console),
         Some(Command::Config(ConfigCommand::Show)) => configuration::show(config, console),
         Some(Command::Config(ConfigCommand::Template)) => configuration::template(config, console),
         Some(Command::Completions { shell }) => manual::completions(&mut Cli::command(), shell, console),
         Some(Command::Man { directory }) => manual::man(Cli::command(), directory.as_deref(), console),
+    }
+}
+
+fn manage_sessions(command: SessionsCommand, config: &Config, console: &mut Console) -> Result<Exit, Error> {
+    match command {
+        SessionsCommand::Ls(json) => sessions::ls(config, json.json, console),
+        SessionsCommand::Search { words, json } => {
+            sessions::search(config, &words.join(" "), json.json, console)
+        }
+        SessionsCommand::Show { id, json } => sessions::show(config, id, json.json, console),
+        SessionsCommand::Export { id, output, json } => {
+            sessions::export(config, id, json.json, output.as_deref(), console)
+        }
+        SessionsCommand::Rename { id, title } => sessions::rename(config, id, &title.join(" "), console),
+        SessionsCommand::Rm { id } => sessions::rm(config, id, console),
     }
 }
 
@@ -196,7 +207,11 @@ fn wants_json(cli: &Cli) -> bool {
         Some(Command::Cache(CacheCommand::Prune { json, .. })) => json.json,
         Some(Command::Model(ModelCommand::Pull(args) | ModelCommand::Ls(args))) => args.json,
         Some(Command::Sessions(SessionsCommand::Ls(args))) => args.json,
-        Some(Command::Sessions(SessionsCommand::Show { json, .. })) => json.json,
+        Some(Command::Sessions(
+            SessionsCommand::Search { json, .. }
+            | SessionsCommand::Show { json, .. }
+            | SessionsCommand::Export { json, .. },
+        )) => json.json,
         _ => false,
     }
 }

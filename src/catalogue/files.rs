@@ -112,16 +112,8 @@ impl Catalogue {
         let mut statement = self
             .connection
             .prepare_cached("SELECT relative, id, hash, bytes, title, recipe FROM file WHERE root = ?1")?;
-        let rows = statement.query_map([root.0], |row| {
-            let record = FileRecord {
-                id: FileId(row.get(1)?),
-                hash: row.get::<_, Hex>(2)?.content(),
-                bytes: row.get::<_, i64>(3)?.unsigned_abs(),
-                title: row.get(4)?,
-                recipe: row.get(5)?,
-            };
-            Ok((paths::from_bytes(row.get(0)?), record))
-        })?;
+        let rows = statement
+            .query_map([root.0], |row| Ok((paths::from_bytes(row.get(0)?), file_record(row, 1)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -403,6 +395,17 @@ const CHUNK_QUERY: &str =
     "SELECT chunk.ordinal, chunk.id, start, stop, first_line, last_line, page, heading, label,
         text, tokens, file.relative, file.title, root.path, root.kind
     FROM chunk JOIN file ON file.id = chunk.file JOIN root ON root.id = file.root";
+
+/// Reads id, hash, bytes, title and recipe of a file from column `at` on.
+pub(super) fn file_record(row: &Row<'_>, at: usize) -> rusqlite::Result<FileRecord> {
+    Ok(FileRecord {
+        id: FileId(row.get(at)?),
+        hash: row.get::<_, Hex>(at + 1)?.content(),
+        bytes: row.get::<_, i64>(at + 2)?.unsigned_abs(),
+        title: row.get(at + 3)?,
+        recipe: row.get(at + 4)?,
+    })
+}
 
 /// Reads a row of [`CHUNK_QUERY`].
 fn chunk_record(row: &Row<'_>) -> rusqlite::Result<(u32, ChunkRecord)> {

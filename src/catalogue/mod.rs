@@ -1,7 +1,7 @@
 //! What was read, indexed and cached: one SQLite database in WAL mode, so that readers never wait for the writer.
 //!
 //! `roots` holds what the user added, `files` its files and their chunks, `sessions` the chats, and `cache` the
-//! records of the KV cache.
+//! records of the KV cache; `listing` is for looking things up by path, `speed` how fast this machine encodes.
 //!
 //! Everything that changes files or chunks raises the *generation* in the same transaction. The search index
 //! stores the generation that it shows; where the two differ, [`crate::index::Writer`] brings the index up to date.
@@ -18,9 +18,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 mod cache;
 mod files;
+mod listing;
 mod paths;
 mod roots;
 mod sessions;
+mod speed;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -28,6 +30,7 @@ pub use cache::{CacheGroupRow, CacheRecord, CacheUses};
 pub use files::{
     ChunkRecord, ChunkSummary, Counts, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded,
 };
+pub use listing::ListedFile;
 pub use roots::{AddedRoot, Root, RootId, RootKind, RootOutcome};
 pub use sessions::{Message, Role, Session, SessionId};
 
@@ -126,7 +129,7 @@ impl CatalogueError {
 }
 
 /// Each entry takes the database from one format to the next; entries are never changed, only added.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 impl Catalogue {
     /// Opens the catalogue in `data`, creating the directory (mode 0700) and the database (mode 0600) where there

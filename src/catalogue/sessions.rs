@@ -1,5 +1,7 @@
 //! The chats: what was asked and answered, so that a chat can be read and continued later.
 
+use std::collections::HashMap;
+
 use rusqlite::{OptionalExtension, TransactionBehavior, params, types::Type};
 use serde_json::Value;
 
@@ -27,6 +29,8 @@ pub struct Message {
     pub sources: Option<Value>,
     /// What an answer took.
     pub timings: Option<Value>,
+    /// What else is known of an answer; `None` in chats from before this was kept.
+    pub details: Option<Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,19 +58,38 @@ impl Catalogue {
 
     /// The chats, the latest first.
     pub fn sessions(&self) -> Result<Vec<Session>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, started, title, (SELECT COUNT(*) FROM message WHERE session = session.id)
-             FROM session ORDER BY started DESC, id DESC",
-        )?;
-        let rows = statement.query_map([], |row| {
-            Ok(Session {
-                id: SessionId(row.get(0)?),
-                started: row.get(1)?,
-                title: row.get(2)?,
-                messages: row.get::<_, u32>(3)? as usize,
-            })
-        })?;
+        let mut statement = self.connection.prepare_cached(&format!("{SESSION_QUERY} {LATEST_FIRST}"))?;
+        let rows = statement.query_map([], session)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// One chat; `None` where there is none with this id.
+    pub fn session(&self, id: SessionId) -> Result<Option<Session>> {
+        let mut statement = self.connection.prepare_cached(&format!("{SESSION_QUERY} WHERE id = ?1"))?;
+        Ok(statement.query_row([id.0], session).optional()?)
+    }
+
+    /// The chats in whose title or messages every one of `words` occurs, in upper or lower case, the latest first.
+    /// Parts of words count: `clos` finds `closing`.
+    pub fn sessions_with(&self, words: &[&str]) -> Result<Vec<Session>> {
+        let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+        // SQLite folds the case of ASCII letters alone, so the texts are looked at here.
+        let mut missing: HashMap<SessionId, Vec<&str>> = HashMap::new();
+        let sessions = self.sessions()?;
+        for session in &sessions {
+            let left =
+                missing.entry(session.id).or_insert_with(|| words.iter().map(String::as_str).collect());
+            take_out_found(left, &session.title);
+        }
+        let mut statement = self.connection.prepare_cached("SELECT session, text FROM message")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some(left) = missing.get_mut(&SessionId(row.get(0)?)).filter(|left| !left.is_empty()) {
+                take_out_found(left, row.get_ref(1)?.as_str().unwrap_or_default());
+            }
+        }
+        let found = |session: &Session| missing.get(&session.id).is_some_and(Vec::is_empty);
+        Ok(sessions.into_iter().filter(found).collect())
     }
 
     /// Gives a chat another title; false where there is no such chat.
@@ -82,10 +105,11 @@ impl Catalogue {
         Ok(self.connection.execute("DELETE FROM session WHERE id = ?1", [session.0])? > 0)
     }
 
-    /// Writes a message at the end of a chat and returns its ordinal, from 0. `None` where the chat was deleted.
-    pub fn append_message(&mut self, session: SessionId, message: &Message) -> Result<Option<u32>> {
+    /// Writes messages at the end of a chat, all or none, and returns the ordinal of the first, from 0. `None` where
+    /// the chat was deleted.
+    pub fn append_messages(&mut self, session: SessionId, messages: &[Message]) -> Result<Option<u32>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let ordinal: Option<u32> = transaction
+        let first: Option<u32> = transaction
             .query_row(
                 "SELECT (SELECT COALESCE(MAX(ordinal) + 1, 0) FROM message WHERE session = ?1)
                  FROM session WHERE id = ?1",
@@ -93,33 +117,63 @@ impl Catalogue {
                 |row| row.get(0),
             )
             .optional()?;
-        let Some(ordinal) = ordinal else { return Ok(None) };
-        transaction.execute(
-            "INSERT INTO message (session, ordinal, role, text, sources, timings) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                session.0,
-                ordinal,
-                message.role.name(),
-                message.text,
-                message.sources.as_ref().map(Value::to_string),
-                message.timings.as_ref().map(Value::to_string)
-            ],
-        )?;
+        let Some(first) = first else { return Ok(None) };
+        for (ordinal, message) in (first..).zip(messages) {
+            transaction.execute(
+                "INSERT INTO message (session, ordinal, role, text, sources, timings, details)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    session.0,
+                    ordinal,
+                    message.role.name(),
+                    message.text,
+                    message.sources.as_ref().map(Value::to_string),
+                    message.timings.as_ref().map(Value::to_string),
+                    message.details.as_ref().map(Value::to_string)
+                ],
+            )?;
+        }
         transaction.commit()?;
-        Ok(Some(ordinal))
+        Ok(Some(first))
     }
 
     /// The messages of a chat in order; none where there is no such chat.
     pub fn messages(&self, session: SessionId) -> Result<Vec<Message>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT role, text, sources, timings FROM message WHERE session = ?1 ORDER BY ordinal",
+            "SELECT role, text, sources, timings, details FROM message WHERE session = ?1 ORDER BY ordinal",
         )?;
         let rows = statement.query_map([session.0], |row| {
             let role = if row.get_ref(0)?.as_str()? == "user" { Role::User } else { Role::Assistant };
-            Ok(Message { role, text: row.get(1)?, sources: json(row, 2)?, timings: json(row, 3)? })
+            Ok(Message {
+                role,
+                text: row.get(1)?,
+                sources: json(row, 2)?,
+                timings: json(row, 3)?,
+                details: json(row, 4)?,
+            })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+const SESSION_QUERY: &str =
+    "SELECT id, started, title, (SELECT COUNT(*) FROM message WHERE session = session.id) FROM session";
+const LATEST_FIRST: &str = "ORDER BY started DESC, id DESC";
+
+/// Reads a row of [`SESSION_QUERY`].
+fn session(row: &rusqlite::Row<'_>) -> rusqlite::Result<Session> {
+    Ok(Session {
+        id: SessionId(row.get(0)?),
+        started: row.get(1)?,
+        title: row.get(2)?,
+        messages: row.get::<_, u32>(3)? as usize,
+    })
+}
+
+/// Takes those of `words`, which are in lower case, out of the list that occur in `text`.
+fn take_out_found(words: &mut Vec<&str>, text: &str) {
+    let text = text.to_lowercase();
+    words.retain(|word| !text.contains(word));
 }
 
 fn json(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<Value>> {

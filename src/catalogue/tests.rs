@@ -104,7 +104,7 @@ fn a_newer_format_is_left_alone() {
     let fixture = fixture();
     fixture.catalogue.connection.pragma_update(None, "user_version", 99).unwrap();
     let error = Catalogue::open(fixture.data.path()).err().expect("a newer format");
-    assert!(matches!(error, CatalogueError::Newer { found: 99, known: 1 }), "{error}");
+    assert!(matches!(error, CatalogueError::Newer { found: 99, known: 2 }), "{error}");
     assert_eq!(format_of(&fixture.catalogue.connection).unwrap(), 99);
 }
 
@@ -308,30 +308,73 @@ fn cache_records_without_a_chunk_are_found() {
     assert_eq!(fixture.catalogue.unreferenced_cache().unwrap(), [("model".to_owned(), lost)]);
 }
 
+fn message(role: Role, text: &str) -> Message {
+    Message { role, text: text.into(), sources: None, timings: None, details: None }
+}
+
 #[test]
 fn chats_are_kept_in_order() {
     let mut fixture = fixture();
     let catalogue = &mut fixture.catalogue;
     let first = catalogue.start_session("Dome", 10).unwrap();
     let second = catalogue.start_session("Mirror", 20).unwrap();
-    let question = Message { role: Role::User, text: "When?\u{1b}".into(), sources: None, timings: None };
+    let question = message(Role::User, "When?\u{1b}");
     let answer = Message {
-        role: Role::Assistant,
-        text: "At dusk.".into(),
         sources: Some(json!([{ "label": "dome.md § Closing", "score": 1.5 }])),
         timings: Some(json!({ "total_seconds": 0.25 })),
+        details: Some(json!({ "strategy": "ape" })),
+        ..message(Role::Assistant, "At dusk.")
     };
-    assert_eq!(catalogue.append_message(first, &question).unwrap(), Some(0));
-    assert_eq!(catalogue.append_message(first, &answer).unwrap(), Some(1));
-    assert_eq!(catalogue.messages(first).unwrap(), [question.clone(), answer]);
+    let turn = [question.clone(), answer];
+    assert_eq!(catalogue.append_messages(first, &turn).unwrap(), Some(0));
+    assert_eq!(catalogue.append_messages(first, &turn[..1]).unwrap(), Some(2));
+    assert_eq!(catalogue.messages(first).unwrap(), [&turn[..], &turn[..1]].concat());
     assert!(catalogue.rename_session(first, "Closing the dome").unwrap());
     let listed: Vec<(String, usize)> =
         catalogue.sessions().unwrap().into_iter().map(|chat| (chat.title, chat.messages)).collect();
-    assert_eq!(listed, [("Mirror".into(), 0), ("Closing the dome".into(), 2)]);
+    assert_eq!(listed, [("Mirror".into(), 0), ("Closing the dome".into(), 3)]);
+    assert_eq!(catalogue.session(first).unwrap().map(|chat| chat.title), Some("Closing the dome".into()));
 
     assert!(catalogue.delete_session(first).unwrap());
     assert_eq!(catalogue.messages(first).unwrap(), []);
-    assert_eq!(catalogue.append_message(first, &question).unwrap(), None);
+    assert_eq!(catalogue.session(first).unwrap(), None);
+    assert_eq!(catalogue.append_messages(first, &turn).unwrap(), None);
     assert!(!catalogue.rename_session(first, "").unwrap());
-    assert_eq!(catalogue.append_message(second, &question).unwrap(), Some(0));
+    assert_eq!(catalogue.append_messages(second, &turn).unwrap(), Some(0));
+}
+
+#[test]
+fn chats_are_found_by_all_words_in_title_or_messages() {
+    let mut fixture = fixture();
+    let catalogue = &mut fixture.catalogue;
+    let dome = catalogue.start_session("The Kuppel ÖFFNET", 10).unwrap();
+    catalogue
+        .append_messages(dome, &[message(Role::User, "When?"), message(Role::Assistant, "Closing at dusk")])
+        .unwrap();
+    let mirror = catalogue.start_session("Mirror", 20).unwrap();
+    catalogue.append_messages(mirror, &[message(Role::User, "Is 50 % of it clean?")]).unwrap();
+    let found = |words: &[&str]| -> Vec<SessionId> {
+        catalogue.sessions_with(words).unwrap().into_iter().map(|chat| chat.id).collect()
+    };
+    assert_eq!(found(&[]), [mirror, dome]);
+    assert_eq!(found(&["öffnet", "DUSK"]), [dome]);
+    assert_eq!(found(&["clos", "when"]), [dome]);
+    assert_eq!(found(&["dusk", "mirror"]), []);
+    assert_eq!(found(&["%"]), [mirror]);
+}
+
+#[test]
+fn a_catalogue_of_the_first_format_keeps_its_chats() {
+    let fixture = fixture();
+    let old = Connection::open(fixture.folder.path().join(CATALOGUE_FILE)).unwrap();
+    old.execute_batch(MIGRATIONS[0]).unwrap();
+    old.execute_batch(
+        "INSERT INTO session VALUES (3, 10, 'Dome');
+         INSERT INTO message VALUES (3, 0, 'user', 'When?', NULL, NULL);
+         PRAGMA user_version = 1",
+    )
+    .unwrap();
+    drop(old);
+    let catalogue = Catalogue::open(fixture.folder.path()).unwrap();
+    assert_eq!(catalogue.messages(SessionId(3)).unwrap(), [message(Role::User, "When?")]);
 }

@@ -17,27 +17,28 @@
 //! | `model` | `model` (a *model*) |
 //! | `sessions` | `sessions` (each `id`, `started`, `title`, `messages`) |
 //! | `session` | `id`, `messages` (each `role`, `text`, `sources`, `timings`) |
+//! | `chat` | `id`, `started`, `title`, `turns` (each `question`, `answer`, `strategy`, `stop`, `sources` (each a *chunk* with `origin`), `timings`) |
 //! | `doctor` | `checks` (each `name`, `status` (`ok`, `warning`, `problem`), `detail`, `hint`) |
 //! | `error` | `error` (`kind`, `message`, `hint`); the exit code is not 0 |
 //!
 //! A *chunk* has `rank`, `id`, `label`, `path`, `lines` (first and last, or null), `page`, `heading`, `score`, `tokens`,
-//! `cached`, `text`. `origin` is `memory`, `disk`, `encoded`, `repaired` or `unused`. A *model* has `name`, `path`,
+//! `cached`, `cache_bytes` (of its cache file, whether it is there or not), `reason` (`found`, `pinned`, `carried`), `text`.
+//! `origin` is `memory`, `disk`, `encoded`, `repaired` or `unused`. A *model* has `name`, `path`,
 //! `bytes`, `current`. `timings` is as [`Timings`](crate::engine::Timings) has it. A comparison's row has `strategy` and either `error` or
 //! `time_to_first_token_seconds`, `total_seconds` and `tokens_per_second` (each `median`, `min`, `max`),
 //! `first_token_speedup`, `agreement` (`same`, `of`; or null), `answer`, `stop` and `timings` of every run.
 
-use std::{borrow::Cow, io, path::Path};
+use std::io;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Console, Error};
+pub use crate::engine::export::json::path;
 use crate::engine::{
-    Answer, CacheOrigin, Comparison, ComparisonRow, Failure, FailureKind, IndexReport, RetrievedChunk,
-    Status, admin::ModelFile, visible,
+    Answer, Comparison, ComparisonRow, Failure, FailureKind, IndexReport, RetrievedChunk, Status,
+    admin::ModelFile,
+    export::json::{chunks as sources, document},
 };
-
-const SCHEMA: u32 = 1;
 
 /// Prints `body`, an object, with its schema and kind added.
 pub fn print(console: &mut Console, kind: &str, body: Value) -> Result<(), Error> {
@@ -55,42 +56,6 @@ pub fn print_error(console: &mut Console, error: &Error) -> Result<(), Error> {
         }
     };
     print(console, "error", json!({ "error": failure }))
-}
-
-fn document(kind: &str, body: Value) -> serde_json::Result<String> {
-    let mut object = serde_json::Map::new();
-    object.insert("schema".into(), json!(SCHEMA));
-    object.insert("kind".into(), json!(kind));
-    if let Value::Object(fields) = body {
-        object.extend(fields);
-    }
-    let mut bytes = Vec::new();
-    object.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Escaping))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Escapes what a terminal would act on; serde_json itself escapes what JSON demands, which leaves out C1 controls.
-struct Escaping;
-
-impl serde_json::ser::Formatter for Escaping {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        for character in fragment.chars() {
-            let mut buffer = [0; 4];
-            let text = character.encode_utf8(&mut buffer);
-            if matches!(visible(text), Cow::Borrowed(_)) {
-                writer.write_all(text.as_bytes())?;
-            } else {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    write!(writer, "\\u{unit:04x}")?;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 pub fn answer(answer: &Answer, warnings: &[String]) -> Value {
@@ -189,54 +154,10 @@ pub fn model(model: &ModelFile) -> Value {
     json!({ "name": model.name, "path": path(&model.path), "bytes": model.bytes, "current": model.current })
 }
 
-fn sources(chunks: &[RetrievedChunk], origins: &[CacheOrigin]) -> Vec<Value> {
-    chunks
-        .iter()
-        .enumerate()
-        .map(|(at, chunk)| {
-            let mut value = json!({
-                "rank": chunk.rank,
-                "id": chunk.id,
-                "label": chunk.label,
-                "path": path(&chunk.path),
-                "lines": chunk.lines,
-                "page": chunk.page,
-                "heading": chunk.heading,
-                "score": (f64::from(chunk.score) * 1e4).round() / 1e4,
-                "tokens": chunk.tokens,
-                "cached": chunk.cached,
-                "text": chunk.text,
-            });
-            if let (Some(origin), Value::Object(fields)) = (origins.get(at), &mut value) {
-                fields.insert("origin".into(), json!(origin));
-            }
-            value
-        })
-        .collect()
-}
-
-/// Serde refuses paths that are not UTF-8; a listing must not fail for one.
-pub fn path(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commands::fixtures;
-
-    #[test]
-    fn every_string_is_safe_to_print_and_reads_back() {
-        let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}\u{e0041}\u{7f}\u{2028} \"\\\n\t é 日本";
-        let text = document("error", json!({ "error": hostile })).unwrap();
-        assert!(
-            text.chars().all(|c| matches!(visible(&c.to_string()), Cow::Borrowed(_)) && c != '\n'),
-            "{text}"
-        );
-        let read: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(read["error"], hostile);
-        assert_eq!(read["schema"], 1);
-    }
 
     #[test]
     fn the_schema_of_an_answer_stays() {

@@ -1,5 +1,7 @@
 //! `sessions`: the chats that were kept.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::{
@@ -8,21 +10,38 @@ use super::{
 };
 use crate::{
     config::Config,
-    engine::admin::{self, ChatMessage, ChatSummary},
+    engine::{
+        ChatId, ChatSummary, Failure, FailureKind,
+        admin::{self, ChatMessage},
+        export::{chat_json, chat_markdown},
+    },
 };
 
 pub fn ls(config: &Config, as_json: bool, console: &mut Console) -> Result<Exit, Error> {
     let chats = admin::chats(config)?;
-    if as_json {
-        json::print(console, "sessions", json!({ "sessions": chats }))?;
-    } else if chats.is_empty() {
-        console.note("No chat has been kept yet; `gibbon chat` starts one.");
-    } else {
-        let rows: Vec<Vec<String>> = chats.iter().map(row).collect();
-        let style = console.style(Stream::Output);
-        console.output(&table(&["id", "messages", "started", "title"], "><<<", &rows, style))?;
-    }
+    list(&chats, "No chat has been kept yet; `gibbon chat` starts one.", as_json, console)?;
     Ok(Exit::Done)
+}
+
+pub fn search(config: &Config, words: &str, as_json: bool, console: &mut Console) -> Result<Exit, Error> {
+    let chats = admin::find_chats(config, words)?;
+    list(&chats, "No chat has all of these words; `gibbon sessions ls` lists all chats.", as_json, console)?;
+    Ok(if chats.is_empty() { Exit::NothingFound } else { Exit::Done })
+}
+
+/// The chats as a table, or `none` where there are none.
+fn list(chats: &[ChatSummary], none: &str, as_json: bool, console: &mut Console) -> Result<(), Error> {
+    if as_json {
+        return json::print(console, "sessions", json!({ "sessions": chats }));
+    }
+    if chats.is_empty() {
+        console.note(none);
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = chats.iter().map(row).collect();
+    let style = console.style(Stream::Output);
+    console.output(&table(&["id", "messages", "started", "title"], "><<<", &rows, style))?;
+    Ok(())
 }
 
 fn row(chat: &ChatSummary) -> Vec<String> {
@@ -31,7 +50,7 @@ fn row(chat: &ChatSummary) -> Vec<String> {
 }
 
 pub fn show(config: &Config, id: i64, as_json: bool, console: &mut Console) -> Result<Exit, Error> {
-    let messages = admin::chat(config, id)?;
+    let messages = admin::chat_messages(config, ChatId(id))?;
     if as_json {
         json::print(console, "session", json!({ "id": id, "messages": messages }))?;
     } else {
@@ -49,8 +68,40 @@ fn markdown(messages: &[ChatMessage]) -> String {
     parts.collect::<Vec<_>>().join("\n")
 }
 
+/// Prints a whole chat, or writes it into a file.
+pub fn export(
+    config: &Config,
+    id: i64,
+    as_json: bool,
+    output: Option<&Path>,
+    console: &mut Console,
+) -> Result<Exit, Error> {
+    let chat = admin::chat(config, ChatId(id))?;
+    let text = match as_json {
+        true => chat_json(&chat).map_err(|error| Error::Output(error.into()))? + "\n",
+        false => chat_markdown(&chat),
+    };
+    let Some(path) = output else {
+        console.output(&text)?;
+        return Ok(Exit::Done);
+    };
+    std::fs::write(path, text).map_err(|error| Failure {
+        kind: FailureKind::Storage,
+        message: format!("{} could not be written: {error}", console.path(path)),
+        hint: Some("Name a file in a folder that is there and can be written.".into()),
+    })?;
+    console.note(&format!("chat {id} written to {}", console.path(path)));
+    Ok(Exit::Done)
+}
+
+pub fn rename(config: &Config, id: i64, title: &str, console: &mut Console) -> Result<Exit, Error> {
+    admin::rename_chat(config, ChatId(id), title)?;
+    console.note(&format!("chat {id} renamed"));
+    Ok(Exit::Done)
+}
+
 pub fn rm(config: &Config, id: i64, console: &mut Console) -> Result<Exit, Error> {
-    admin::delete_chat(config, id)?;
+    admin::delete_chat(config, ChatId(id))?;
     console.note(&format!("chat {id} removed"));
     Ok(Exit::Done)
 }

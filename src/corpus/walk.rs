@@ -52,6 +52,19 @@ pub enum WalkError {
 /// # Errors
 /// When `root` does not exist, is a device, FIFO or socket, or cannot be read.
 pub fn walk(root: &Path, settings: &CorpusSettings) -> Result<Walk, WalkError> {
+    walk_telling(root, settings, &mut |_| true)
+}
+
+/// The same; `go_on` gets the number of files found so far before each entry of a folder. When it says no, what was
+/// found by then comes back.
+///
+/// # Errors
+/// As for [`walk`].
+pub fn walk_telling(
+    root: &Path,
+    settings: &CorpusSettings,
+    go_on: &mut dyn FnMut(usize) -> bool,
+) -> Result<Walk, WalkError> {
     let unreadable = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => WalkError::Missing { path: root.to_owned() },
         _ => WalkError::Unreadable { path: root.to_owned(), source },
@@ -66,6 +79,9 @@ pub fn walk(root: &Path, settings: &CorpusSettings) -> Result<Walk, WalkError> {
         fs::read_dir(root).map_err(unreadable)?;
         let canonical = fs::canonicalize(root).map_err(unreadable)?;
         for entry in walker(root).build() {
+            if !go_on(found.files.len()) {
+                break;
+            }
             match entry {
                 Ok(entry) => found.visit(&entry, root, &canonical, settings),
                 Err(error) => found.issues.push(issue_of(&error, root)),

@@ -5,9 +5,9 @@ use std::{collections::HashSet, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use super::{
-    chats::{ChatMessage, chat, chats, delete_chat},
+    chats::{ChatMessage, chat, chat_messages, chats, delete_chat, find_chats, rename_chat},
     doctor::doctor,
-    protocol::ChatSummary,
+    protocol::{Chat, ChatId, ChatSummary},
     sample::sample_corpus,
 };
 use super::{

@@ -2,19 +2,22 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    protocol::{Answer, ChatId, ChatSummary, Failure, FailureKind, Keep},
+    protocol::{
+        Answer, CacheOrigin, Chat, ChatId, ChatSummary, ChatTurn, Failure, FailureKind, Keep, RetrievedChunk,
+        StopReason,
+    },
     visible::visible,
 };
 use crate::{
-    catalogue::{Catalogue, Message, Role, SessionId},
-    config::Config,
+    catalogue::{Catalogue, Message, Role, Session, SessionId},
+    config::{Config, Strategy},
 };
 
-/// Longest title of a chat, in characters; it is the start of its first question.
+/// Longest title of a chat, in characters; until it is renamed it is the start of its first question.
 const TITLE_CHARACTERS: usize = 80;
 
 /// One question or answer of a chat.
@@ -29,30 +32,46 @@ pub struct ChatMessage {
     pub timings: Option<Value>,
 }
 
+/// What is kept of an answer beside its text, sources and timings.
+#[derive(Serialize, Deserialize)]
+struct Details {
+    strategy: Strategy,
+    stop: StopReason,
+    origins: Vec<CacheOrigin>,
+}
+
 /// The chats, the latest first.
 pub fn chats(config: &Config) -> Result<Vec<ChatSummary>, Failure> {
-    if !Catalogue::exists(&config.paths.data) {
-        return Ok(Vec::new());
-    }
-    let sessions = Catalogue::open(&config.paths.data)?.sessions()?;
-    let summary = |session: crate::catalogue::Session| ChatSummary {
+    find_chats(config, "")
+}
+
+/// The chats in whose title or messages all of the words occur, the latest first; without words, all chats.
+pub fn find_chats(config: &Config, words: &str) -> Result<Vec<ChatSummary>, Failure> {
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let Some(catalogue) = existing(config)? else { return Ok(Vec::new()) };
+    Ok(catalogue.sessions_with(&words)?.into_iter().map(summary).collect())
+}
+
+fn summary(session: Session) -> ChatSummary {
+    ChatSummary {
         id: session.id.0,
         started: session.started,
-        title: visible(&session.title).into_owned(),
+        title: title(&session.title),
         messages: session.messages,
-    };
-    Ok(sessions.into_iter().map(summary).collect())
+    }
+}
+
+/// A title as it is shown: on one line, however it was made.
+fn title(title: &str) -> String {
+    visible(title).replace(['\n', '\t'], " ")
 }
 
 /// The messages of a chat, in order.
 ///
 /// # Errors
 /// When there is no such chat.
-pub fn chat(config: &Config, id: i64) -> Result<Vec<ChatMessage>, Failure> {
-    if !chats(config)?.iter().any(|chat| chat.id == id) {
-        return Err(no_such_chat(id));
-    }
-    let messages = Catalogue::open(&config.paths.data)?.messages(SessionId(id))?;
+pub fn chat_messages(config: &Config, id: ChatId) -> Result<Vec<ChatMessage>, Failure> {
+    let (_, messages) = session(config, id)?;
     let message = |message: Message| ChatMessage {
         role: message.role.name().to_owned(),
         text: visible(&message.text).into_owned(),
@@ -62,20 +81,99 @@ pub fn chat(config: &Config, id: i64) -> Result<Vec<ChatMessage>, Failure> {
     Ok(messages.into_iter().map(message).collect())
 }
 
+/// A chat with its turns.
+///
+/// # Errors
+/// When there is no such chat.
+pub fn chat(config: &Config, id: ChatId) -> Result<Chat, Failure> {
+    let (session, messages) = session(config, id)?;
+    let mut turns: Vec<ChatTurn> = Vec::new();
+    for message in messages {
+        let text = visible(&message.text).into_owned();
+        match (message.role, turns.last_mut()) {
+            (Role::User, _) => turns.push(ChatTurn { question: text, ..ChatTurn::default() }),
+            (Role::Assistant, Some(turn)) => answered(turn, text, message),
+            // Every question is written before its answer, in one transaction.
+            (Role::Assistant, None) => {}
+        }
+    }
+    Ok(Chat { id, started: session.started, title: title(&session.title), turns })
+}
+
+/// Adds an answer to its question. What was kept in a form that is no longer read is left out: the text stays.
+fn answered(turn: &mut ChatTurn, text: String, message: Message) {
+    turn.answer = text;
+    turn.sources = read::<Vec<RetrievedChunk>>(message.sources).unwrap_or_default();
+    turn.sources.iter_mut().for_each(make_visible);
+    turn.timings = read(message.timings);
+    if let Some(details) = read::<Details>(message.details) {
+        turn.strategy = Some(details.strategy);
+        turn.stop = Some(details.stop);
+        turn.origins = details.origins;
+    }
+}
+
+fn read<T: DeserializeOwned>(value: Option<Value>) -> Option<T> {
+    serde_json::from_value(value?)
+        .map_err(|error| tracing::debug!("part of a chat is not read: {error}"))
+        .ok()
+}
+
+/// It was visible when it was kept; the catalogue may have been changed since.
+fn make_visible(chunk: &mut RetrievedChunk) {
+    for text in [&mut chunk.label, &mut chunk.text].into_iter().chain(&mut chunk.heading) {
+        *text = visible(text).into_owned();
+    }
+    chunk.matches.clear();
+}
+
+/// Gives a chat another title.
+///
+/// # Errors
+/// When there is no such chat or the title is blank.
+pub fn rename_chat(config: &Config, id: ChatId, new: &str) -> Result<(), Failure> {
+    let new = title(new.trim());
+    if new.is_empty() {
+        let hint = "Give it at least one character.";
+        return Err(Failure::new(FailureKind::BadRequest, "a chat needs a title", hint));
+    }
+    let new: String = new.chars().take(TITLE_CHARACTERS).collect();
+    let renamed = match existing(config)? {
+        Some(catalogue) => catalogue.rename_session(SessionId(id.0), &new)?,
+        None => false,
+    };
+    if renamed { Ok(()) } else { Err(no_such_chat(id)) }
+}
+
 /// Removes a chat with its messages.
 ///
 /// # Errors
 /// When there is no such chat.
-pub fn delete_chat(config: &Config, id: i64) -> Result<(), Failure> {
-    let deleted = Catalogue::exists(&config.paths.data)
-        && Catalogue::open(&config.paths.data)?.delete_session(SessionId(id))?;
+pub fn delete_chat(config: &Config, id: ChatId) -> Result<(), Failure> {
+    let deleted = match existing(config)? {
+        Some(catalogue) => catalogue.delete_session(SessionId(id.0))?,
+        None => false,
+    };
     if deleted { Ok(()) } else { Err(no_such_chat(id)) }
 }
 
-fn no_such_chat(id: i64) -> Failure {
+fn session(config: &Config, id: ChatId) -> Result<(Session, Vec<Message>), Failure> {
+    let catalogue = existing(config)?.ok_or_else(|| no_such_chat(id))?;
+    let session = catalogue.session(SessionId(id.0))?.ok_or_else(|| no_such_chat(id))?;
+    let messages = catalogue.messages(session.id)?;
+    Ok((session, messages))
+}
+
+/// The catalogue where there is one: looking for chats creates nothing.
+fn existing(config: &Config) -> Result<Option<Catalogue>, Failure> {
+    let data = &config.paths.data;
+    Ok(if Catalogue::exists(data) { Some(Catalogue::open(data)?) } else { None })
+}
+
+fn no_such_chat(id: ChatId) -> Failure {
     Failure::new(
         FailureKind::BadRequest,
-        format!("there is no chat {id}"),
+        format!("there is no chat {}", id.0),
         "`gibbon sessions ls` lists the chats.",
     )
 }
@@ -88,23 +186,41 @@ pub(super) fn keep(config: &Config, keep: Keep, answer: &Answer) -> Result<Optio
         Keep::Chat(id) => Some(SessionId(id.0)),
     };
     let mut catalogue = Catalogue::open(&config.paths.data)?;
-    let question = Message { role: Role::User, text: answer.question.clone(), sources: None, timings: None };
+    let messages = messages(answer);
+    if let Some(session) = known
+        && catalogue.append_messages(session, &messages)?.is_some()
+    {
+        return Ok(Some(ChatId(session.0)));
+    }
+    let start: String = title(answer.question.trim()).chars().take(TITLE_CHARACTERS).collect();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+    let session = catalogue.start_session(&start, now)?;
+    catalogue.append_messages(session, &messages)?;
+    Ok(Some(ChatId(session.0)))
+}
+
+fn messages(answer: &Answer) -> [Message; 2] {
+    // Where words of the question stand is found again more cheaply than kept.
+    let bare = |chunk: &RetrievedChunk| RetrievedChunk { matches: Vec::new(), ..chunk.clone() };
+    let sources: Vec<RetrievedChunk> = answer.sources.iter().map(bare).collect();
+    let Answer { strategy, stop, .. } = *answer;
+    let details = Details { strategy, stop, origins: answer.origins.clone() };
+    let question = Message {
+        role: Role::User,
+        text: answer.question.clone(),
+        sources: None,
+        timings: None,
+        details: None,
+    };
     let reply = Message {
         role: Role::Assistant,
         text: answer.text.clone(),
-        sources: serde_json::to_value(&answer.sources).ok(),
+        sources: serde_json::to_value(sources).ok(),
         timings: serde_json::to_value(&answer.timings).ok(),
+        details: serde_json::to_value(details).ok(),
     };
-    let session = match known {
-        Some(session) if catalogue.append_message(session, &question)?.is_some() => session,
-        _ => {
-            let title: String = answer.question.chars().take(TITLE_CHARACTERS).collect();
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-            let session = catalogue.start_session(&title, now)?;
-            catalogue.append_message(session, &question)?;
-            session
-        }
-    };
-    catalogue.append_message(session, &reply)?;
-    Ok(Some(ChatId(session.0)))
+    [question, reply]
 }
+
+#[cfg(test)]
+mod tests;

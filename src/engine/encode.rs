@@ -2,23 +2,25 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use super::{
     answer::encode_chunk,
+    control::Control,
     keeper::Events,
     protocol::{
-        Event, Failure, FailureKind, IndexPhase, IndexReport, IndexRequest, Progress, RequestId, Unit,
+        EncodeEstimate, Event, Failure, FailureKind, Hold, IndexPhase, IndexReport, IndexRequest, Progress,
+        RequestId, Unit,
     },
     resources::Resources,
     visible::visible,
 };
 use crate::{catalogue::ChunkSummary, store::key::SegmentId};
+
+/// Tokens below which an encoding says nothing about how fast this machine is.
+const MEASURED_TOKENS: usize = 256;
 
 /// The encoding that follows an index run. What to encode is whatever is indexed and not cached, so that a run that
 /// was interrupted goes on where it was.
@@ -28,24 +30,30 @@ pub(super) struct EncodeJob {
     pending: VecDeque<ChunkSummary>,
     total_tokens: u64,
     done_tokens: u64,
-    cancelled: Arc<AtomicBool>,
-    started: Instant,
+    control: Arc<Control>,
+    /// Why it was last said to stand still.
+    told_hold: Option<Hold>,
+    /// What encoding itself took, without the time for which it stood still.
+    busy: Duration,
+    /// Bytes of KV cache on disk by now.
+    cache_bytes: u64,
 }
 
 impl EncodeJob {
-    /// Lists what is missing and announces how much that is.
+    /// Lists what is missing.
     pub fn new(
         resources: &mut Resources,
         request: &IndexRequest,
         report: IndexReport,
-        cancelled: Arc<AtomicBool>,
+        control: Arc<Control>,
     ) -> Result<Self, Failure> {
         let chunks = match resources.reader() {
             Ok(reader) => reader.chunks()?,
             Err(failure) if failure.kind == FailureKind::NoDocuments => Vec::new(),
             Err(failure) => return Err(failure),
         };
-        let cached: HashSet<SegmentId> = resources.loaded()?.store.cached()?.into_iter().collect();
+        let store = &resources.loaded()?.store;
+        let cached: HashSet<SegmentId> = store.cached()?.into_iter().collect();
         let missing = |chunk: &ChunkSummary| !cached.contains(&SegmentId::Chunk(chunk.id));
         let mut job = Self {
             id: request.id,
@@ -53,14 +61,40 @@ impl EncodeJob {
             pending: chunks.into_iter().filter(missing).collect(),
             total_tokens: 0,
             done_tokens: 0,
-            cancelled,
-            started: Instant::now(),
+            control,
+            told_hold: None,
+            busy: Duration::ZERO,
+            cache_bytes: store.usage()?.bytes,
         };
         job.total_tokens = job.pending.iter().map(|chunk| chunk.tokens as u64).sum();
         if !request.encode {
             job.leave();
         }
         Ok(job)
+    }
+
+    /// Tells what encoding will take, where there is something to encode.
+    pub fn announce(&mut self, resources: &mut Resources, events: &Events) -> Result<(), Failure> {
+        if self.has_work() && !self.control.is_cancelled() {
+            let estimate = self.estimate(resources)?;
+            let _ = events.send(Event::Estimated { id: self.id, estimate });
+            self.told_hold = self.control.hold();
+            self.tell(events);
+        }
+        Ok(())
+    }
+
+    fn estimate(&self, resources: &mut Resources) -> Result<EncodeEstimate, Failure> {
+        let speed = resources.encode_speed();
+        let store = &resources.loaded()?.store;
+        let usage = store.usage()?;
+        Ok(EncodeEstimate {
+            chunks: self.pending.len(),
+            tokens: self.total_tokens,
+            bytes: self.pending.iter().map(|chunk| store.file_bytes(chunk.tokens)).sum(),
+            free_bytes: usage.budget.saturating_sub(usage.bytes),
+            seconds: speed.map(|speed| self.total_tokens as f64 / speed),
+        })
     }
 
     /// True while a chunk is left to be encoded.
@@ -72,6 +106,24 @@ impl EncodeJob {
         self.id
     }
 
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// False while the run is paused.
+    pub fn may_go_on(&self) -> bool {
+        self.control.hold().is_none()
+    }
+
+    /// Says that it stands still, or goes on, where that is news.
+    pub fn tell_hold(&mut self, events: &Events) {
+        let hold = self.control.hold();
+        if hold != self.told_hold {
+            self.told_hold = hold;
+            self.tell(events);
+        }
+    }
+
     /// Encodes one chunk; the report when there is none left, no room for one, or the run was cancelled.
     ///
     /// # Errors
@@ -81,61 +133,74 @@ impl EncodeJob {
         resources: &mut Resources,
         events: &Events,
     ) -> Result<Option<IndexReport>, Failure> {
-        if self.cancelled.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        if self.control.is_cancelled() {
             self.report.cancelled = true;
             self.leave();
         }
         let Some(next) = self.pending.pop_front() else {
-            return self.end(resources).map(Some);
+            return self.end(resources, began).map(Some);
         };
+        self.encode(next, resources, events)?;
+        self.busy += began.elapsed();
+        Ok(None)
+    }
+
+    fn encode(
+        &mut self,
+        next: ChunkSummary,
+        resources: &mut Resources,
+        events: &Events,
+    ) -> Result<(), Failure> {
         let loaded = resources.loaded()?;
         if loaded.cannot_write() || !loaded.store.has_room(next.tokens)? {
             self.pending.push_front(next);
             self.leave();
-            return Ok(None);
+            return Ok(());
         }
         // A question may have needed it meanwhile.
         if loaded.store.contains(SegmentId::Chunk(next.id)) {
             self.done_tokens += next.tokens as u64;
-            return Ok(None);
+            return Ok(());
         }
         // A chunk that is gone by now needs no cache.
-        let Some(record) = resources.reader()?.chunk(next.id)? else { return Ok(None) };
-        let flag = self.cancelled.clone();
+        let Some(record) = resources.reader()?.chunk(next.id)? else { return Ok(()) };
+        let control = self.control.clone();
         let mut note = |message: String| {
-            drop(events.send(Event::Warning { id: Some(self.id), message: visible(&message).into_owned() }));
+            let message = visible(&message).into_owned();
+            tracing::warn!("{message}");
+            drop(events.send(Event::Warning { id: Some(self.id), message }));
         };
-        let encoded = encode_chunk(
-            resources.loaded()?,
-            next.id,
-            &record.chunk.text,
-            &|| flag.load(Ordering::Relaxed),
-            &mut note,
-        );
-        match encoded {
+        let loaded = resources.loaded()?;
+        let cancelled = || control.is_cancelled();
+        match encode_chunk(loaded, next.id, &record.chunk.text, &cancelled, &mut note) {
             Ok(segment) => {
                 self.report.chunks_encoded += 1;
                 self.report.tokens_encoded += segment.shape.tokens;
                 self.done_tokens += next.tokens as u64;
+                self.cache_bytes = loaded.store.usage()?.bytes;
                 self.tell(events);
+                Ok(())
             }
-            // The next step sees the flag.
-            Err(failure) if failure.kind == FailureKind::Cancelled => self.pending.push_front(next),
-            Err(failure) => return Err(failure),
+            // The next step sees the switch.
+            Err(failure) if failure.kind == FailureKind::Cancelled => {
+                self.pending.push_front(next);
+                Ok(())
+            }
+            Err(failure) => Err(failure),
         }
-        Ok(None)
     }
 
     /// Says how far the encoding has come.
-    pub fn tell(&self, events: &Events) {
+    fn tell(&self, events: &Events) {
         let (phase, unit) = (IndexPhase::Encode, Unit::Tokens);
         let progress = Progress {
             phase,
             done: self.done_tokens,
             total: self.total_tokens,
             unit,
-            cache_bytes: 0,
-            hold: None,
+            cache_bytes: self.cache_bytes,
+            hold: self.told_hold,
         };
         let _ = events.send(Event::Progress { id: self.id, progress });
     }
@@ -146,18 +211,21 @@ impl EncodeJob {
         self.pending.clear();
     }
 
-    fn end(&mut self, resources: &mut Resources) -> Result<IndexReport, Failure> {
+    fn end(&mut self, resources: &mut Resources, began: Instant) -> Result<IndexReport, Failure> {
         let loaded = resources.loaded()?;
         loaded.written().map_err(|reason| {
             let hint = "Make room on the disk or lower --budget, then run `gibbon index` again: it goes on where it was.";
             Failure::new(FailureKind::Storage, reason, hint)
         })?;
-        let seconds = self.started.elapsed().as_secs_f64();
+        self.report.cache_bytes = loaded.store.usage()?.bytes;
+        let seconds = (self.busy + began.elapsed()).as_secs_f64();
         if self.report.chunks_encoded > 0 {
             self.report.encode_seconds = seconds;
         }
+        if self.report.tokens_encoded >= MEASURED_TOKENS {
+            resources.keep_encode_speed(self.report.tokens_encoded as f64 / seconds);
+        }
         self.report.seconds += seconds;
-        self.report.cache_bytes = loaded.store.usage()?.bytes;
         Ok(std::mem::take(&mut self.report))
     }
 }

@@ -1,5 +1,7 @@
 //! Turns what went wrong below into what a person can act on.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::{
     protocol::{Failure, FailureKind},
     visible::visible,
@@ -137,4 +139,15 @@ pub(super) fn nothing_found() -> Failure {
         "no indexed document has a word of this question",
         "Ask with words that your documents use; `gibbon search` shows what they lead to.",
     )
+}
+
+/// Runs part of a request; a panic in it is a failure of that request and not the end of the program.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Failure::new(
+            FailureKind::Internal,
+            "an internal error ended this request",
+            "This is a defect of Gibbon; please report it with the log file.",
+        ))
+    })
 }

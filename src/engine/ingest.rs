@@ -5,13 +5,14 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use rayon::prelude::*;
 
 use super::{
-    protocol::{Failure, FileIssue, IndexPhase, IndexReport, IndexRequest, Progress, Unit},
+    control::Control,
+    protocol::{Event, Failure, FileIssue, IndexPhase, IndexReport, IndexRequest, Progress, RequestId, Unit},
     visible::visible,
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
         FileEntry, ReadIssue,
         read::read,
         split::split,
-        walk::{WalkError, walk},
+        walk::{Walk, WalkError, walk_telling},
     },
     index::{Delta, Writer},
     model::tokenizer::Tokenizer,
@@ -30,27 +31,27 @@ use crate::{
 
 /// Files that are read and split together; bounds the memory of a run.
 const BATCH_FILES: usize = 64;
+/// The walk says how far it is each time that it has found so many files more.
+const WALK_STEP: usize = 64;
 /// Changes when documents are cut in another way than before, so that they are cut again.
 const SPLIT_FORMAT: &str = "split-1";
 
 /// What an ingest run needs from the engine.
 pub(super) struct Surroundings<'a> {
+    pub id: RequestId,
     pub config: &'a Config,
     pub tokenizer: &'a Tokenizer,
-    pub cancelled: &'a (dyn Fn() -> bool + Sync),
-    pub progress: &'a (dyn Fn(Progress) + Sync),
+    pub control: &'a Control,
+    pub emit: &'a (dyn Fn(Event) + Sync),
 }
 
 impl Surroundings<'_> {
-    fn tell(&self, phase: IndexPhase, done: usize, total: usize) {
-        (self.progress)(Progress {
-            phase,
-            done: done as u64,
-            total: total as u64,
-            unit: Unit::Files,
-            cache_bytes: 0,
-            hold: None,
-        });
+    fn is_cancelled(&self) -> bool {
+        self.control.is_cancelled()
+    }
+
+    fn tell(&self, progress: Progress) {
+        (self.emit)(Event::Progress { id: self.id, progress });
     }
 }
 
@@ -67,15 +68,20 @@ pub(super) fn ingest(request: &IndexRequest, around: &Surroundings) -> Result<In
         forget(&mut writer, path, around, &mut report)?;
     }
     let roots = roots_to_visit(&mut writer, request)?;
+    let cache_bytes = writer.catalogue().cache_bytes()?;
+    let chunks_cut = AtomicUsize::new(0);
+    let teller = Teller { around, cache_bytes, chunks_cut: &chunks_cut };
+    let mut run = Run { writer: &mut writer, around, teller, report: &mut report, held: Duration::ZERO };
     for root in &roots {
-        if (around.cancelled)() {
+        if around.is_cancelled() {
             break;
         }
-        Visit { writer: &mut writer, root, around, report: &mut report }.run()?;
+        run.visit(root)?;
     }
+    let held = run.held;
     remove_unreferenced_caches(&writer, around)?;
-    report.cancelled = (around.cancelled)();
-    report.seconds = started.elapsed().as_secs_f64();
+    report.cancelled = around.is_cancelled();
+    report.seconds = started.elapsed().saturating_sub(held).as_secs_f64();
     Ok(report)
 }
 
@@ -122,80 +128,133 @@ fn forget(
     remove_caches(&applied.orphaned, around)
 }
 
-/// One root of an ingest run.
-struct Visit<'a> {
+/// What an ingest run has to work with.
+struct Run<'a> {
     writer: &'a mut Writer,
-    root: &'a Root,
     around: &'a Surroundings<'a>,
+    teller: Teller<'a>,
     report: &'a mut IndexReport,
+    /// For how long the run stood still.
+    held: Duration,
+}
+
+/// Says how far the run is; shared by the threads that read.
+#[derive(Clone, Copy)]
+struct Teller<'a> {
+    around: &'a Surroundings<'a>,
+    /// Bytes of KV cache on disk; encoding comes after this run.
+    cache_bytes: u64,
+    /// Chunks that were cut so far, of all roots.
+    chunks_cut: &'a AtomicUsize,
+}
+
+impl Teller<'_> {
+    fn tell(&self, phase: IndexPhase, done: usize, total: usize) {
+        self.around.tell(self.progress(phase, done, total));
+    }
+
+    fn progress(&self, phase: IndexPhase, done: usize, total: usize) -> Progress {
+        let unit = if phase == IndexPhase::Split { Unit::Chunks } else { Unit::Files };
+        let (done, total) = (done as u64, total as u64);
+        Progress { phase, done, total, unit, cache_bytes: self.cache_bytes, hold: None }
+    }
+}
+
+/// One root on its way through the phases.
+struct Visit<'a> {
+    root: &'a Root,
+    known: HashMap<PathBuf, FileRecord>,
+    files: usize,
+    files_read: AtomicUsize,
 }
 
 impl Visit<'_> {
-    fn run(&mut self) -> Result<(), Failure> {
-        let walked = match walk(&self.root.path, &self.around.config.corpus) {
+    fn examine(&self, file: &FileEntry, recipe: &str, teller: Teller) -> FileResult {
+        let result = examine(file, self.known.get(&file.relative), recipe, teller.around);
+        let read = self.files_read.fetch_add(1, Ordering::Relaxed) + 1;
+        teller.tell(IndexPhase::Read, read, self.files);
+        if let FileResult::New(update) = &result {
+            let cut = update.chunks.len();
+            let before = teller.chunks_cut.fetch_add(cut, Ordering::Relaxed);
+            teller.tell(IndexPhase::Split, before + cut, 0);
+        }
+        result
+    }
+}
+
+impl Run<'_> {
+    fn visit(&mut self, root: &Root) -> Result<(), Failure> {
+        let walked = match self.walk(root) {
             Ok(walked) => walked,
             // The folder may be on a disk that is not there today: nothing is thrown away for that.
             Err(error) => {
                 let reason = format!("{error} (what is indexed of it stays; `--forget` takes it out)");
-                self.issue(&self.root.path.clone(), &reason);
+                self.issue(&root.path, &reason);
                 return Ok(());
             }
         };
-        let known = self.writer.known_files(self.root.id)?;
-        let total = walked.files.len();
-        self.around.tell(IndexPhase::Walk, total, total);
-
-        let mut delta = Delta::new(self.root.id);
-        delta.removed = gone(&known, &walked.files);
+        // A walk that was cut short has not seen all that is there.
+        if self.around.is_cancelled() {
+            return Ok(());
+        }
+        let visit = Visit {
+            root,
+            known: self.writer.known_files(root.id)?,
+            files: walked.files.len(),
+            files_read: AtomicUsize::new(0),
+        };
+        let mut delta = Delta::new(root.id);
+        delta.removed = gone(&visit.known, &walked.files);
         self.report.files_removed += delta.removed.len();
         for issue in &walked.issues {
-            self.fail(issue, &mut delta);
+            self.fail(root, issue, &mut delta);
         }
         self.apply(delta)?;
 
-        let read_so_far = AtomicUsize::new(0);
         for batch in walked.files.chunks(BATCH_FILES) {
-            if (self.around.cancelled)() {
+            if self.around.is_cancelled() {
                 return Ok(());
             }
-            self.batch(batch, &known, &read_so_far, total)?;
+            self.batch(&visit, batch)?;
         }
         Ok(())
     }
 
-    /// Reads and splits some files in parallel and indexes what is new in them.
-    fn batch(
-        &mut self,
-        files: &[FileEntry],
-        known: &HashMap<PathBuf, FileRecord>,
-        read_so_far: &AtomicUsize,
-        total: usize,
-    ) -> Result<(), Failure> {
+    /// Finds the files of a root; those found by then where the run is cancelled meanwhile.
+    fn walk(&mut self, root: &Root) -> Result<Walk, WalkError> {
         let around = self.around;
-        let recipe = recipe(around);
-        let results: Vec<FileResult> = files
-            .par_iter()
-            .map(|file| {
-                let result = examine(file, known.get(&file.relative), &recipe, around);
-                let done = read_so_far.fetch_add(1, Ordering::Relaxed) + 1;
-                around.tell(IndexPhase::Read, done, total);
-                result
-            })
-            .collect();
-        let mut delta = Delta::new(self.root.id);
+        self.teller.tell(IndexPhase::Walk, 0, 0);
+        let walked = walk_telling(&root.path, &around.config.corpus, &mut |found| {
+            if found.is_multiple_of(WALK_STEP) {
+                self.teller.tell(IndexPhase::Walk, found, 0);
+            }
+            self.stand_still(IndexPhase::Walk, found, 0);
+            !around.is_cancelled()
+        })?;
+        self.teller.tell(IndexPhase::Walk, walked.files.len(), walked.files.len());
+        Ok(walked)
+    }
+
+    /// Reads and splits some files in parallel and indexes what is new in them.
+    fn batch(&mut self, visit: &Visit, files: &[FileEntry]) -> Result<(), Failure> {
+        let results = self.examine_all(visit, files);
+        let mut delta = Delta::new(visit.root.id);
         for (file, result) in files.iter().zip(results) {
+            let is_known = visit.known.contains_key(&file.relative);
             match result {
-                FileResult::Unchanged => self.report.files_unchanged += 1,
-                FileResult::Failed(issue) => {
+                // The run was cancelled before it.
+                None => {}
+                Some(FileResult::Unchanged) => self.report.files_unchanged += 1,
+                Some(FileResult::Failed(issue)) => {
                     // What is indexed of it may no longer be what it says.
-                    if known.contains_key(&file.relative) {
+                    if is_known {
                         self.report.files_removed += 1;
                         delta.removed.push(file.relative.clone());
                     }
-                    self.fail(&issue, &mut delta);
+                    self.fail(visit.root, &issue, &mut delta);
                 }
-                FileResult::New(update) => {
-                    match known.contains_key(&update.relative) {
+                Some(FileResult::New(update)) => {
+                    match is_known {
                         true => self.report.files_changed += 1,
                         false => self.report.files_added += 1,
                     }
@@ -203,9 +262,40 @@ impl Visit<'_> {
                 }
             }
         }
+        let read = visit.files_read.load(Ordering::Relaxed);
+        self.stand_still(IndexPhase::Index, read, visit.files);
         self.apply(delta)?;
-        self.around.tell(IndexPhase::Index, read_so_far.load(Ordering::Relaxed), total);
+        self.teller.tell(IndexPhase::Index, read, visit.files);
         Ok(())
+    }
+
+    /// What became of each file; `None` for those that were not looked at before the run was cancelled. While the run
+    /// is held, no task waits: the threads are those that an answer needs.
+    fn examine_all(&mut self, visit: &Visit, files: &[FileEntry]) -> Vec<Option<FileResult>> {
+        let (around, teller) = (self.around, self.teller);
+        let recipe = recipe(around);
+        let mut results: Vec<Option<FileResult>> = files.iter().map(|_| None).collect();
+        loop {
+            let open = results.par_iter_mut().zip(files).filter(|(result, _)| result.is_none());
+            open.for_each(|(result, file)| {
+                if around.control.hold().is_none() && !around.is_cancelled() {
+                    *result = Some(visit.examine(file, &recipe, teller));
+                }
+            });
+            if around.is_cancelled() || results.iter().all(Option::is_some) {
+                return results;
+            }
+            self.stand_still(IndexPhase::Read, visit.files_read.load(Ordering::Relaxed), visit.files);
+        }
+    }
+
+    /// Waits while the run is held, and says so.
+    fn stand_still(&mut self, phase: IndexPhase, done: usize, total: usize) {
+        let progress = self.teller.progress(phase, done, total);
+        let around = self.around;
+        if around.control.hold().is_some() {
+            self.held += around.control.wait(&|hold| around.tell(Progress { hold, ..progress }));
+        }
     }
 
     fn apply(&mut self, delta: Delta) -> Result<(), Failure> {
@@ -218,8 +308,8 @@ impl Visit<'_> {
         Ok(())
     }
 
-    fn fail(&mut self, issue: &ReadIssue, delta: &mut Delta) {
-        let relative = issue.path.strip_prefix(&self.root.path).unwrap_or(&issue.path);
+    fn fail(&mut self, root: &Root, issue: &ReadIssue, delta: &mut Delta) {
+        let relative = issue.path.strip_prefix(&root.path).unwrap_or(&issue.path);
         delta.failed.push(FailedFile {
             relative: relative.to_owned(),
             hash: None,
@@ -231,7 +321,9 @@ impl Visit<'_> {
     fn issue(&mut self, path: &Path, reason: &str) {
         // A reason may quote a file: on one line, it cannot pass for a line of ours.
         let reason = visible(reason).replace('\n', " ");
-        self.report.issues.push(FileIssue { path: path.to_owned(), reason });
+        let issue = FileIssue { path: path.to_owned(), reason };
+        (self.around.emit)(Event::LeftOut { id: self.around.id, issue: issue.clone() });
+        self.report.issues.push(issue);
     }
 }
 

@@ -1,20 +1,24 @@
 //! The pipelines and the one door to them: [`Command`]s in, [`Event`]s out, all plain data.
 //!
 //! [`protocol`] is what passes through the door and [`timing`] the measurements in it; [`admin`] is what front ends
-//! can do without a running engine; [`export`] makes files of results. Inside, `worker` runs the threads, `ingest`
-//! turns files into searchable chunks, `encode` chunks into cached segments, `answer` a question into an answer, and
-//! `compare` does that in several ways.
+//! can do without a running engine; [`export`] turns what they got into text to keep. Inside, `handle` starts the
+//! threads, `lookup` runs the one for the catalogue and `worker` the others, `control` lets a front end cancel and pause
+//! what they do; `ingest` turns files into searchable chunks,
+//! `encode` chunks into cached segments, `answer` a question into an answer, and `compare` does that in several ways.
 
 pub mod admin;
 mod answer;
 mod chats;
 mod compare;
+mod control;
 mod doctor;
 mod encode;
 pub mod export;
 mod failure;
+mod handle;
 mod ingest;
 mod keeper;
+mod lookup;
 pub mod protocol;
 mod resources;
 mod sample;
@@ -23,7 +27,7 @@ pub mod timing;
 mod visible;
 mod worker;
 
+pub use handle::Engine;
 pub use protocol::*;
 pub use timing::*;
 pub use visible::visible;
-pub use worker::Engine;

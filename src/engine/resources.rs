@@ -1,6 +1,6 @@
 //! What the engine works with: the model, its cache, and the index, each opened when first needed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{
     keeper::{Events, SegmentWriter},
@@ -39,6 +39,7 @@ pub(super) struct Loaded {
     pub model: Arc<Model>,
     pub store: Arc<Store>,
     pub name: String,
+    fingerprint: Fingerprint,
     writer: SegmentWriter,
     prefix: Option<Arc<KvSegment>>,
 }
@@ -94,7 +95,31 @@ impl Resources {
             status.cached_chunks = chunks.count();
             status.cache_bytes = loaded.store.usage()?.bytes;
         }
+        status.encode_tokens_per_second = self.encode_speed();
         Ok(status)
+    }
+
+    /// Tokens per second when chunks were last encoded with this model on this machine; `None` before that. Not
+    /// knowing it is never an error: it only makes an estimate shorter.
+    pub fn encode_speed(&self) -> Option<f64> {
+        let fingerprint = self.loaded.as_ref()?.fingerprint.to_string();
+        let data = &self.config.paths.data;
+        let speed = Catalogue::exists(data).then(|| Catalogue::open(data)?.encode_speed(&fingerprint));
+        speed?.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the speed of encoding could not be read");
+            None
+        })
+    }
+
+    /// Keeps how many tokens per second were encoded.
+    pub fn keep_encode_speed(&self, tokens_per_second: f64) {
+        let Some(loaded) = &self.loaded else { return };
+        let fingerprint = loaded.fingerprint.to_string();
+        let kept = Catalogue::open(&self.config.paths.data)
+            .and_then(|catalogue| catalogue.set_encode_speed(&fingerprint, tokens_per_second));
+        if let Err(error) = kept {
+            tracing::warn!(%error, "the speed of encoding could not be kept");
+        }
     }
 }
 
@@ -108,15 +133,19 @@ fn opened<T>(slot: &mut Option<T>, open: impl FnOnce() -> Result<T, Failure>) ->
 
 impl Loaded {
     fn new(config: &Config, events: Events) -> Result<Self, Failure> {
+        let began = Instant::now();
         let (model, name) = load_model(config)?;
-        let target = StoreTarget {
-            fingerprint: fingerprint(&model, &config.model),
-            layout: layout(&model, &config.model),
-            model: name.clone(),
-        };
+        let fingerprint = fingerprint(&model, &config.model);
+        tracing::info!(
+            model = %super::visible(&name),
+            parameters = model.parameters,
+            seconds = began.elapsed().as_secs_f64(),
+            "model loaded"
+        );
+        let target = StoreTarget { fingerprint, layout: layout(&model, &config.model), model: name.clone() };
         let store = Arc::new(Store::open(&config.paths.data, &config.store, target)?);
         let writer = SegmentWriter::start(store.clone(), events);
-        Ok(Self { model: Arc::new(model), store, name, writer, prefix: None })
+        Ok(Self { model: Arc::new(model), store, name, fingerprint, writer, prefix: None })
     }
 
     pub fn summary(&self) -> ModelSummary {

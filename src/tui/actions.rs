@@ -8,13 +8,13 @@ use super::{
     format::{STRATEGIES, strategy},
     keys::Action,
     overlay::Overlay,
+    palette::Palette,
     panes::{Focus, Side},
-    shelf,
     slash::{self, Slash},
 };
 use crate::{
     config::Strategy,
-    engine::{AskRequest, Command, IndexRequest, Keep, SearchRequest},
+    engine::{AskRequest, Command, IndexRequest, Keep, SearchRequest, Selection},
 };
 
 impl App {
@@ -45,17 +45,16 @@ impl App {
             Action::NextPane => self.focus_on(self.focus.next()),
             Action::PreviousPane => self.focus_on(self.focus.previous()),
             Action::ToQuestion => self.focus_on(Focus::Input),
-            Action::PreviousSource => self.shelf.select(-1, self.sources().len()),
-            Action::NextSource => self.shelf.select(1, self.sources().len()),
-            Action::SourcePageUp => self.scroll_source(-1),
-            Action::SourcePageDown => self.scroll_source(1),
             Action::NextStrategy => self.strategy = strategy_after(self.strategy),
+            Action::TypeAt => return self.type_at(),
             Action::Open(view) => return self.open(view),
             Action::OpenHelp => self.overlay = Some(Overlay::Help { top: 0 }),
-            Action::OpenPalette | Action::OpenThemes => {}
+            Action::OpenPalette => self.overlay = Some(Overlay::Palette(Palette::of(self))),
+            Action::OpenThemes => {}
             Action::Comparison(action) => return self.perform_comparison(action),
             Action::Indexing(action) => return self.perform_indexing(action),
             Action::Chats(action) => return self.perform_chats(action),
+            Action::Sources(action) => return self.perform_sources(action),
             Action::Log(action) => return self.perform_log(action),
             Action::Overlay(action) => return self.perform_overlay(action),
         }
@@ -99,10 +98,14 @@ impl App {
             return Vec::new();
         }
         let question = self.input.take();
-        let turn = Turn::new(question.clone(), self.strategy, self.now);
+        let mut turn = Turn::new(question.clone(), self.strategy, self.now);
+        let mut selection = Selection::default();
+        self.chips.apply(&mut selection);
+        turn.selection = selection.clone();
         self.transcript.push(Entry::Turn(Box::new(turn)));
         let request = AskRequest {
             question,
+            selection,
             strategy: Some(self.strategy),
             keep: self.chat.map_or(Keep::NewChat, Keep::Chat),
             ..AskRequest::default()
@@ -169,15 +172,6 @@ impl App {
         }
         self.interrupted = Some(self.now);
         Vec::new()
-    }
-
-    fn scroll_source(&mut self, pages: isize) {
-        let Some(pane) = self.panes().and_then(|panes| panes.sources) else { return };
-        let sources = self.sources();
-        let Some(chunk) = sources.get(self.shelf.selected) else { return };
-        let (_, height) = shelf::split(pane.height.into(), sources.len());
-        let rows = shelf::text_rows(chunk, pane.width.into()).len();
-        self.shelf.scroll(pages * height.saturating_sub(1).max(1) as isize, rows, height);
     }
 
     pub(super) fn note(&mut self, note: Note) {

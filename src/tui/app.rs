@@ -1,12 +1,13 @@
 //! The state of the screen, what can happen to it, and what it asks for in return.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crossterm::event::{KeyEvent, KeyEventKind};
 use ratatui::layout::Size;
 
 use super::{
     chats::ChatList,
+    chips::Chips,
     comparison::ComparisonView,
     entry::{Entry, Turn},
     indexing::IndexingView,
@@ -48,6 +49,8 @@ pub enum What {
     Sent(Command),
     /// The engine will say no more.
     EngineGone,
+    /// The editor that [`Effect::Edit`] asked for has ended; says what went wrong.
+    Edited(Result<(), String>),
     /// The moment of [`App::deadline`] has come.
     Tick,
 }
@@ -58,6 +61,11 @@ pub enum Effect {
     /// Give the command an id of its own, say so with [`What::Sent`], and send it.
     Send(Command),
     Cancel(RequestId),
+    /// Give the terminal to the user's editor, with this file at this line (from 1), until the editor ends.
+    Edit {
+        path: PathBuf,
+        line: Option<u32>,
+    },
     /// Draw every cell again.
     Redraw,
     /// Give the terminal back and stop until the shell brings the program back.
@@ -92,6 +100,8 @@ pub struct App {
     pub(super) strategy: Strategy,
     pub(super) transcript: Transcript,
     pub(super) shelf: Shelf,
+    /// What goes along with the next questions.
+    pub(super) chips: Chips,
     /// `None` until the engine has said what it has.
     pub(super) status: Option<Status>,
     pub(super) indexing: Option<Indexing>,
@@ -130,6 +140,7 @@ impl App {
             strategy,
             transcript: Transcript::default(),
             shelf: Shelf::default(),
+            chips: Chips::default(),
             status: None,
             indexing: None,
             searches: Vec::new(),
@@ -161,6 +172,7 @@ impl App {
             What::Engine(event) => self.on_engine(*event),
             What::Sent(command) => self.on_sent(command),
             What::EngineGone => self.on_engine_gone(),
+            What::Edited(ended) => self.on_edited(ended),
             What::Tick => Vec::new(),
         };
         self.reflow();
@@ -209,6 +221,9 @@ impl App {
             Focus::Sources => contexts.push(Context::Sources),
             Focus::Timings => contexts.push(Context::Timings),
             Focus::Input => {
+                if self.input.is_empty() && !self.chips.is_empty() {
+                    contexts.push(Context::Chips);
+                }
                 if self.input.is_empty() {
                     contexts.push(Context::EmptyInput);
                 }
@@ -264,7 +279,11 @@ impl App {
     }
 
     fn on_paste(&mut self, text: &str) -> Vec<Effect> {
-        if self.overlay.is_none() && self.view == View::Chat {
+        if let Some(overlay) = &mut self.overlay {
+            if let Some(chooser) = overlay.chooser() {
+                chooser.paste(text);
+            }
+        } else if self.view == View::Chat {
             self.focus = Focus::Input;
             if self.input.paste(text) {
                 self.warn("The pasted text was cut: it was longer than a question can be.");
@@ -275,6 +294,10 @@ impl App {
 
     /// Brings what depends on the size up to date with it.
     fn reflow(&mut self) {
+        let size = self.size;
+        if let Some(chooser) = self.overlay.as_mut().and_then(Overlay::chooser) {
+            chooser.keep_in_view(size);
+        }
         if let Some(conversation) = self.panes().and_then(|panes| panes.conversation) {
             // A column stays free between the text and the scrollbar.
             let width = usize::from(conversation.width).saturating_sub(1);

@@ -6,8 +6,20 @@
 use super::{text::Piece, theme::Role};
 use crate::engine::RetrievedChunk;
 
-/// `paragraph` with the labels of `sources` in brackets replaced by their ranks.
-pub fn cite(paragraph: &str, sources: &[RetrievedChunk]) -> Vec<Piece> {
+/// A place of an answer that names a source. No two citations of an answer are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Citation {
+    /// Where the label is in the answer's text, in bytes. A label of several sources is several citations.
+    pub at: usize,
+    /// Which of the label's sources it is, from 0.
+    pub number: usize,
+    /// The rank of the source, from 1.
+    pub rank: usize,
+}
+
+/// `paragraph` with the labels of `sources` in brackets replaced by their ranks; `base` is where the paragraph begins
+/// in the answer's text.
+pub fn cite(paragraph: &str, base: usize, sources: &[RetrievedChunk]) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut rest = paragraph;
     let mut plain = String::new();
@@ -29,8 +41,8 @@ pub fn cite(paragraph: &str, sources: &[RetrievedChunk]) -> Vec<Piece> {
             if !plain.is_empty() {
                 pieces.push(Piece::new(std::mem::take(&mut plain), Role::Base));
             }
-            let numbers: String = ranks.iter().map(|rank| format!("[{rank}]")).collect();
-            pieces.push(Piece::new(numbers, Role::Citation));
+            let at = base + paragraph.len() - rest.len() + open;
+            pieces.extend(citations(at, ranks));
         }
         rest = &rest[after..];
     }
@@ -39,6 +51,11 @@ pub fn cite(paragraph: &str, sources: &[RetrievedChunk]) -> Vec<Piece> {
         pieces.push(Piece::new(plain, Role::Base));
     }
     pieces
+}
+
+/// The label at `at` as the numbers that stand for it.
+fn citations(at: usize, ranks: Vec<usize>) -> impl Iterator<Item = Piece> {
+    ranks.into_iter().enumerate().map(move |(number, rank)| Piece::citation(Citation { at, number, rank }))
 }
 
 /// The ranks that the text between brackets names: one label or several with `;` between them. None unless each is
@@ -50,9 +67,12 @@ fn ranks(inside: &str, sources: &[RetrievedChunk]) -> Vec<usize> {
         if named.is_empty() {
             return Vec::new();
         }
-        ranks.extend(named);
+        for rank in named {
+            if !ranks.contains(&rank) {
+                ranks.push(rank);
+            }
+        }
     }
-    ranks.dedup();
     ranks
 }
 
@@ -110,7 +130,7 @@ mod tests {
             source(3, "dome.md § Closing"),
             source(4, "run [1].txt"),
         ];
-        cite(text, &sources).into_iter().map(|piece| piece.text).collect()
+        cite(text, 0, &sources).into_iter().map(|piece| piece.text).collect()
     }
 
     #[test]
@@ -134,12 +154,12 @@ mod tests {
 
     #[test]
     fn only_numbers_have_the_role() {
-        let pieces = cite("Shut [a.md § B] now", &[source(1, "a.md § B")]);
+        let pieces = cite("Shut [a.md § B] now", 100, &[source(1, "a.md § B")]);
         assert_eq!(
             pieces,
             [
                 Piece::new("Shut ", Role::Base),
-                Piece::new("[1]", Role::Citation),
+                Piece::citation(Citation { at: 105, number: 0, rank: 1 }),
                 Piece::new(" now", Role::Base)
             ]
         );

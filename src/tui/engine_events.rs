@@ -6,7 +6,8 @@ use super::{
     format::{count, duration},
 };
 use crate::engine::{
-    Answer, Command, Event, Failure, FailureKind, IndexReport, Outcome, RequestId, RetrievedChunk, StopReason,
+    Answer, CatalogueQuery, CatalogueReply, Command, Event, Failure, FailureKind, IndexReport, Outcome,
+    RequestId, RetrievedChunk, StopReason,
 };
 
 /// Files left out that a report lists; the others are counted.
@@ -51,8 +52,12 @@ impl App {
                 self.indexing = Some(Indexing { id: request.id, progress: None });
             }
             Command::Search(request) => self.searches.push((request.id, request.question)),
+            Command::Catalogue(request) => match &request.query {
+                CatalogueQuery::Document { path } => self.on_document_sent(request.id, path),
+                CatalogueQuery::Files => self.on_files_sent(request.id),
+                _ => {}
+            },
             Command::Compare(_)
-            | Command::Catalogue(_)
             | Command::Pause(_)
             | Command::Resume(_)
             | Command::Cancel(_)
@@ -121,11 +126,16 @@ impl App {
                 self.note(found_note(&words, chunks));
                 self.shelf.show(self.transcript.entries().len() - 1);
             }
+            Outcome::Catalogue(CatalogueReply::Document(text)) => self.on_document(id, text),
+            Outcome::Catalogue(CatalogueReply::Files { roots, files }) => self.on_files(id, &roots, &files),
             Outcome::Comparison(_) | Outcome::Catalogue(_) => {}
         }
     }
 
     fn on_failed(&mut self, id: RequestId, failure: Failure) {
+        if self.on_document_failed(id, &failure) || self.on_files_failed(id, &failure) {
+            return;
+        }
         if self.turn(id).is_some() {
             return self.change(id, |turn| {
                 turn.progress = None;
@@ -137,8 +147,8 @@ impl App {
         }
         self.take_search(id);
         self.end_indexing(id);
-        // A failure before the engine was ready is that of its start.
-        self.engine_gone |= self.status.is_none();
+        // Request 0 is the engine itself: it could not start.
+        self.engine_gone |= id == RequestId(0);
         self.note(Note::failure(failure));
     }
 

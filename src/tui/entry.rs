@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::Strategy,
-    engine::{CacheOrigin, Failure, Progress, RequestId, RetrievedChunk, StopReason, Timings},
+    engine::{CacheOrigin, Failure, Progress, RequestId, RetrievedChunk, Selection, StopReason, Timings},
 };
 
 /// Cells before the text: the mark of a question or of a notice stands there.
@@ -32,6 +32,8 @@ pub struct Turn {
     pub id: Option<RequestId>,
     pub question: String,
     pub strategy: Strategy,
+    /// What it was asked with, for asking it again.
+    pub selection: Selection,
     pub asked_at: Duration,
     /// The answer's text as far as it has come.
     pub text: String,
@@ -86,6 +88,7 @@ impl Turn {
             id: None,
             question,
             strategy,
+            selection: Selection::default(),
             asked_at,
             text: String::new(),
             sources: Vec::new(),
@@ -197,7 +200,7 @@ impl Laid {
     fn paragraphs(&mut self, turn: &Turn, range: std::ops::Range<usize>) {
         let mut at = turn.question.len() + 1 + range.start;
         for paragraph in turn.text[range].split('\n') {
-            let pieces = cite(paragraph, &turn.sources);
+            let pieces = cite(paragraph, at - turn.question.len() - 1, &turn.sources);
             let rows = wrap(&pieces, self.width.saturating_sub(GUTTER), hang(paragraph));
             self.rows.extend(rows.into_iter().map(|row| indented(row, "  ", Role::Base, at)));
             at += paragraph.len() + 1;
@@ -332,8 +335,33 @@ fn indented(mut row: Row, gutter: &str, role: Role, base: usize) -> Row {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// An answer with sources of these labels.
+    pub fn answered(text: &str, labels: &[&str]) -> Entry {
+        let source = |(index, label): (usize, &&str)| RetrievedChunk {
+            rank: index + 1,
+            id: index.to_string(),
+            label: (*label).to_owned(),
+            path: "a.md".into(),
+            lines: None,
+            page: None,
+            heading: Vec::new(),
+            score: 1.0,
+            tokens: 0,
+            cached: true,
+            text: String::new(),
+            cache_bytes: 0,
+            matches: Vec::new(),
+            reason: Default::default(),
+        };
+        let mut turn = Turn::new("How?".to_owned(), Strategy::Ape, Duration::ZERO);
+        turn.text = text.to_owned();
+        turn.stage = Stage::Answered(StopReason::EndOfText);
+        turn.sources = labels.iter().enumerate().map(source).collect();
+        Entry::Turn(Box::new(turn))
+    }
 
     fn turn(text: &str, stage: Stage) -> Entry {
         let mut turn = Turn::new("How?".to_owned(), Strategy::Ape, Duration::ZERO);

@@ -42,6 +42,28 @@ impl Input {
         self.area.input(event);
     }
 
+    pub fn insert(&mut self, character: char) {
+        self.area.insert_char(character);
+    }
+
+    /// The cursor is where a word begins.
+    pub fn at_word_start(&self) -> bool {
+        self.before_cursor().is_none_or(char::is_whitespace)
+    }
+
+    /// Deletes the character before the cursor if it is this one.
+    pub fn delete_before(&mut self, character: char) {
+        if self.before_cursor() == Some(character) {
+            self.area.delete_char();
+        }
+    }
+
+    /// The character before the cursor in its line.
+    fn before_cursor(&self) -> Option<char> {
+        let DataCursor(line, column) = self.area.cursor();
+        self.area.lines().get(line)?.chars().nth(column.checked_sub(1)?)
+    }
+
     pub fn newline(&mut self) {
         self.area.insert_newline();
     }

@@ -1,5 +1,7 @@
 //! Every key of the table, pressed where it holds.
 
+mod sources;
+
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -7,6 +9,7 @@ use ratatui::layout::Size;
 
 use super::{
     app::{App, Effect, INTERRUPT_WINDOW, Msg, SPINNER_STEP, View, What},
+    chips::Chip,
     entry::{Entry, Stage},
     keys::{Action, Binding, Chord, Context, OverlayAction, bindings},
     overlay::Overlay,
@@ -22,6 +25,7 @@ use crate::{
     },
 };
 
+const CTRL_P: Chord = Chord { code: KeyCode::Char('p'), modifiers: KeyModifiers::CONTROL };
 const ID: RequestId = RequestId(7);
 
 fn ready() -> App {
@@ -124,6 +128,7 @@ fn state_for(binding: &Binding) -> App {
     };
     match binding.context {
         Context::Help => drop(press_code(&mut app, KeyCode::F(1))),
+        Context::Palette => drop(press(&mut app, CTRL_P)),
         Context::Conversation => app.focus_on(Focus::Conversation),
         Context::Sources => app.focus_on(Focus::Sources),
         Context::Timings => app.focus_on(Focus::Timings),
@@ -132,9 +137,11 @@ fn state_for(binding: &Binding) -> App {
         Context::Chats => drop(app.open(View::Chats)),
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
+        Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
+        Context::Files => sources::open_files(&mut app),
         _ => {}
     }
-    if matches!(binding.context, Context::Palette | Context::Files | Context::Themes) {
+    if matches!(binding.context, Context::Themes) {
         return app;
     }
     assert!(app.contexts().contains(&binding.context), "{binding:?}");
@@ -221,24 +228,8 @@ fn check(binding: &Binding, chord: Chord) {
             }
             assert_eq!(seen, expected);
         }
-        Action::PreviousSource => {
-            app.shelf.selected = 1;
-            press(&mut app, chord);
-            assert_eq!(app.shelf.selected, 0, "{name}");
-        }
-        Action::NextSource => {
-            press(&mut app, chord);
-            assert_eq!(app.shelf.selected, 1, "{name}");
-        }
-        Action::SourcePageUp => {
-            app.shelf.scroll = 30;
-            press(&mut app, chord);
-            assert!(app.shelf.scroll < 30);
-        }
-        Action::SourcePageDown => {
-            press(&mut app, chord);
-            assert!(app.shelf.scroll > 0);
-        }
+        Action::Sources(action) => sources::check(&mut app, chord, action),
+        Action::TypeAt => sources::check_at(&mut app, chord),
         Action::ToQuestion => {
             press(&mut app, chord);
             assert_eq!(app.focus, Focus::Input);
@@ -260,8 +251,18 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert_eq!(app.overlay, Some(Overlay::Help { top: 0 }), "{name}");
         }
-        Action::OpenPalette | Action::OpenThemes => {}
+        Action::OpenPalette => {
+            press(&mut app, chord);
+            assert!(matches!(app.overlay, Some(Overlay::Palette(_))), "{name}");
+        }
+        Action::OpenThemes => {}
         Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Overlay(action) if binding.context == Context::Palette => {
+            check_palette(&mut app, chord, action);
+        }
+        Action::Overlay(action) if binding.context == Context::Files => {
+            sources::check_files(&mut app, chord, action);
+        }
         Action::Overlay(action) => check_overlay(&mut app, chord, action),
         Action::Redraw => assert_eq!(press(&mut app, chord), [Effect::Redraw]),
         Action::Suspend => assert_eq!(press(&mut app, chord), [Effect::Suspend]),
@@ -281,9 +282,33 @@ fn check_overlay(app: &mut App, chord: Chord, action: OverlayAction) {
         OverlayAction::Close => None,
         OverlayAction::Up => Some(Overlay::Help { top: 2 }),
         OverlayAction::Down => Some(Overlay::Help { top: 4 }),
+        OverlayAction::PageUp => Some(Overlay::Help { top: 0 }),
+        OverlayAction::PageDown => Some(Overlay::Help { top: 11 }),
         OverlayAction::Choose => return,
     };
     assert_eq!(app.overlay, expected, "{}", chord.name());
+}
+
+fn check_palette(app: &mut App, chord: Chord, action: OverlayAction) {
+    let selected = |app: &App| match &app.overlay {
+        Some(Overlay::Palette(palette)) => Some(palette.chooser.selected()),
+        _ => None,
+    };
+    tell(app, What::Resized(Size { width: 60, height: 12 }));
+    press_code(app, KeyCode::Down);
+    press_code(app, KeyCode::Down);
+    if action == OverlayAction::Choose {
+        type_text(app, "view.log");
+    }
+    press(app, chord);
+    match action {
+        OverlayAction::Close => assert_eq!(app.overlay, None),
+        OverlayAction::Up => assert_eq!(selected(app), Some(1)),
+        OverlayAction::Down => assert_eq!(selected(app), Some(3)),
+        OverlayAction::PageUp => assert_eq!(selected(app), Some(0)),
+        OverlayAction::PageDown => assert_eq!(selected(app), Some(8)),
+        OverlayAction::Choose => assert_eq!((app.view, &app.overlay), (View::Log, &None)),
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod comparison;
 mod indexing;
 mod log;
 mod overlays;
+mod sources;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -14,6 +15,7 @@ pub use comparison::ComparisonAction;
 pub use indexing::IndexingAction;
 pub use log::LogAction;
 pub use overlays::OverlayAction;
+pub use sources::SourcesAction;
 
 use super::app::View;
 
@@ -30,6 +32,8 @@ pub enum Context {
     Themes,
     /// An answer is under way.
     Answering,
+    /// The question is empty, and something is chosen for it.
+    Chips,
     /// The question is empty.
     EmptyInput,
     /// The question is empty or is one from the history, unchanged.
@@ -60,6 +64,25 @@ pub enum Context {
     Anywhere,
 }
 
+impl Context {
+    /// What it is called where its keys are listed.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Help => "This help",
+            Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
+            Self::Answering | Self::Chips | Self::EmptyInput | Self::History | Self::Input => "Question",
+            Self::Conversation => "Conversation",
+            Self::Sources => "Sources",
+            Self::Timings => "Timings",
+            Self::Comparison => "Comparison",
+            Self::Indexing => "Indexing",
+            Self::Chats => "Chats",
+            Self::Log => "Log",
+            Self::Chat | Self::OtherView | Self::AnyView | Self::Anywhere => "Everywhere",
+        }
+    }
+}
+
 /// What a key does. Views of their own have actions of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -76,13 +99,11 @@ pub enum Action {
     Newest,
     NextPane,
     PreviousPane,
-    PreviousSource,
-    NextSource,
-    SourcePageUp,
-    SourcePageDown,
     /// The keyboard goes back to the question.
     ToQuestion,
     NextStrategy,
+    /// Types an `@`, which opens the list of files at the beginning of a word.
+    TypeAt,
     Open(View),
     OpenHelp,
     OpenPalette,
@@ -91,6 +112,7 @@ pub enum Action {
     Indexing(IndexingAction),
     Chats(ChatsAction),
     Log(LogAction),
+    Sources(SourcesAction),
     Overlay(OverlayAction),
     Redraw,
     Suspend,
@@ -143,12 +165,13 @@ const fn bind(
 }
 
 /// The tables, in the order in which the footer shows their keys and the help their sections.
-const TABLES: [&[Binding]; 6] = [
+const TABLES: [&[Binding]; 7] = [
     overlays::BINDINGS,
     comparison::BINDINGS,
     indexing::BINDINGS,
     chats::BINDINGS,
     log::BINDINGS,
+    sources::BINDINGS,
     chat::BINDINGS,
 ];
 

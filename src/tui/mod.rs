@@ -13,15 +13,22 @@
 //! | `transcript`, `entry` | the conversation, wrapped once per message and width |
 //! | `text`, `citations`, `phase_bar` | text as rows of cells; labels to numbers; timings to a bar |
 //! | `panes`, `shelf`, `input` | which pane is where at which size; the sources; the question |
+//! | [`scenes`] | states of the screen, for its tests and its pictures |
+//! | `overlay`, `chooser`, `palette`, `field` | what lies over a view; a list that typing narrows; every action by name |
 //! | `view` | pure functions from the state to the picture |
 
 mod actions;
 pub mod app;
 mod chats;
+mod chips;
+pub mod chooser;
 mod citations;
 mod comparison;
+mod editor;
 mod engine_events;
 mod entry;
+pub mod field;
+mod files;
 mod format;
 mod indexing;
 mod input;
@@ -30,11 +37,15 @@ mod key_tests;
 pub mod keys;
 mod log;
 mod overlay;
+mod palette;
 mod panes;
 mod phase_bar;
+mod reader;
 mod run;
+pub mod scenes;
 mod shelf;
 mod slash;
+mod sources;
 mod terminal;
 pub mod text;
 pub mod theme;
@@ -43,6 +54,7 @@ mod transcript;
 mod view;
 
 pub use app::{App, Effect, Msg, View, What};
+pub use citations::Citation;
 pub use entry::{Entry, Note, Severity, Stage, Turn};
 pub use run::{ScreenError, run, run_with};
 pub use theme::Theme;

@@ -4,25 +4,41 @@ use crossterm::event::KeyEvent;
 
 use super::{
     app::{App, Effect},
+    chooser::Chooser,
+    files::FilePicker,
     keys::{Context, OverlayAction},
+    palette::Palette,
 };
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Overlay {
     Help { top: usize },
+    Palette(Palette),
+    Files(FilePicker),
 }
 
 impl Overlay {
     pub fn context(&self) -> Context {
         match self {
             Self::Help { .. } => Context::Help,
+            Self::Palette(_) => Context::Palette,
+            Self::Files(_) => Context::Files,
+        }
+    }
+
+    /// The list to choose from, where there is one.
+    pub fn chooser(&mut self) -> Option<&mut Chooser> {
+        match self {
+            Self::Help { .. } => None,
+            Self::Palette(palette) => Some(&mut palette.chooser),
+            Self::Files(picker) => Some(&mut picker.chooser),
         }
     }
 
     /// Takes a key that has no binding: text being typed.
-    pub fn key(&mut self, _event: KeyEvent) {
-        match self {
-            Self::Help { .. } => {}
+    pub fn key(&mut self, event: KeyEvent) {
+        if let Some(chooser) = self.chooser() {
+            chooser.key(event);
         }
     }
 }
@@ -31,20 +47,45 @@ impl App {
     pub(super) fn perform_overlay(&mut self, action: OverlayAction) -> Vec<Effect> {
         match action {
             OverlayAction::Close => self.overlay = None,
-            OverlayAction::Up => self.scroll_overlay(-1),
-            OverlayAction::Down => self.scroll_overlay(1),
-            OverlayAction::Choose => {}
+            OverlayAction::Up => self.step_overlay(-1),
+            OverlayAction::Down => self.step_overlay(1),
+            OverlayAction::PageUp => self.page_overlay(-1),
+            OverlayAction::PageDown => self.page_overlay(1),
+            OverlayAction::Choose => return self.choose(),
         }
         Vec::new()
     }
 
-    fn scroll_overlay(&mut self, rows: isize) {
-        let size = self.size;
+    /// Closes what lies over the view, and does what was selected in it.
+    fn choose(&mut self) -> Vec<Effect> {
+        match self.overlay.take() {
+            Some(Overlay::Palette(palette)) => self.perform_palette(palette),
+            Some(Overlay::Files(picker)) => {
+                self.choose_file(&picker);
+                Vec::new()
+            }
+            Some(Overlay::Help { .. }) | None => Vec::new(),
+        }
+    }
+
+    fn step_overlay(&mut self, step: isize) {
+        let most = super::view::help_overflow(self.size);
         match &mut self.overlay {
-            Some(Overlay::Help { top }) => {
-                *top = top.saturating_add_signed(rows).min(super::view::help_overflow(size));
+            Some(Overlay::Help { top }) => *top = top.saturating_add_signed(step).min(most),
+            Some(other) => {
+                if let Some(chooser) = other.chooser() {
+                    chooser.step(step);
+                }
             }
             None => {}
+        }
+    }
+
+    fn page_overlay(&mut self, pages: isize) {
+        let size = self.size;
+        match self.overlay.as_mut().and_then(Overlay::chooser) {
+            Some(chooser) => chooser.step_pages(pages, size),
+            None => self.step_overlay(pages * super::view::help_page(size) as isize),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The loop between terminal, engine and clock. It waits for one of them and takes in what happened, keys before
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
+mod editing;
+
 use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
@@ -11,7 +13,10 @@ use std::{
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures_util::StreamExt;
 use ratatui::layout::Size;
-use tokio::{sync::mpsc::UnboundedReceiver, time};
+use tokio::{
+    sync::{mpsc::UnboundedReceiver, oneshot},
+    time,
+};
 
 use super::{
     app::{App, Effect, Msg, What},
@@ -59,7 +64,8 @@ pub fn run_with(
     runtime.block_on(async {
         let mut screen = Screen::open()?;
         let app = App::new(theme, config.answer.strategy, screen.size()?);
-        let mut chat = Chat { app, opened: Instant::now(), send, next_request };
+        let keys = Some(EventStream::new());
+        let mut chat = Chat { app, opened: Instant::now(), send, next_request, keys, editor: None };
         chat.run(&mut screen, events).await?;
         Ok(())
     })
@@ -70,6 +76,10 @@ struct Chat<S, N> {
     opened: Instant,
     send: S,
     next_request: N,
+    /// `None` while another program has the terminal: it must not miss a key.
+    keys: Option<EventStream>,
+    /// The editor that has the terminal; it gives how it ended.
+    editor: Option<oneshot::Receiver<Result<(), String>>>,
 }
 
 /// What the loop does after taking something in.
@@ -81,23 +91,34 @@ enum Next {
 
 impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
     async fn run(&mut self, screen: &mut Screen, mut events: UnboundedReceiver<Event>) -> io::Result<()> {
-        let mut keys = EventStream::new();
         let mut told_to_end = pin!(told_to_end()?);
+        let mut interrupts = Interrupts::new()?;
         let mut engine_runs = true;
         let mut last_drawn: Option<Instant> = None;
         let mut changed = true;
         loop {
             let may_draw = last_drawn.map_or_else(Instant::now, |drawn| drawn + FRAME);
-            if changed && Instant::now() >= may_draw {
+            let lent = self.editor.is_some();
+            if changed && !lent && Instant::now() >= may_draw {
                 screen.draw(|frame| draw(&self.app, frame))?;
                 last_drawn = Some(Instant::now());
                 changed = false;
             }
-            let wake = if changed { Some(may_draw) } else { self.app.deadline().map(|at| self.opened + at) };
+            let wake = match changed {
+                _ if lent => None,
+                true => Some(may_draw),
+                false => self.app.deadline().map(|at| self.opened + at),
+            };
             let next = tokio::select! {
                 biased;
                 () = &mut told_to_end => return Ok(()),
-                key = keys.next() => match key {
+                // Ctrl-C in an editor is the editor's.
+                () = interrupts.next() => match lent {
+                    true => continue,
+                    false => return Ok(()),
+                },
+                ended = editor_end(&mut self.editor) => self.on_editor_end(ended, screen)?,
+                key = next_key(&mut self.keys) => match key {
                     Some(event) => self.on_terminal(event?, screen)?,
                     None => return Ok(()),
                 },
@@ -140,10 +161,24 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                     screen.suspend()?;
                     self.resized(screen)?;
                 }
+                Effect::Edit { path, line } => {
+                    self.keys = None;
+                    screen.lend();
+                    self.editor = Some(editing::start(path, line));
+                }
                 Effect::Quit => return Ok(Next::Quit),
             }
         }
         Ok(Next::GoOn)
+    }
+
+    /// Takes the terminal over again.
+    fn on_editor_end(&mut self, ended: Result<(), String>, screen: &mut Screen) -> io::Result<Next> {
+        self.editor = None;
+        screen.take_back()?;
+        self.keys = Some(EventStream::new());
+        self.resized(screen)?;
+        self.on(What::Edited(ended), screen)
     }
 
     fn send_command(&mut self, command: Command) {
@@ -164,6 +199,22 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
     }
 }
 
+/// The next key; none while another program has the keyboard.
+async fn next_key(keys: &mut Option<EventStream>) -> Option<io::Result<TerminalEvent>> {
+    match keys {
+        Some(keys) => keys.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Completes when the editor has ended, with how it did.
+async fn editor_end(editor: &mut Option<oneshot::Receiver<Result<(), String>>>) -> Result<(), String> {
+    match editor {
+        Some(ended) => ended.await.unwrap_or_else(|_| Err("The editor's end was missed.".to_owned())),
+        None => std::future::pending().await,
+    }
+}
+
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => time::sleep_until(at.into()).await,
@@ -177,12 +228,10 @@ fn told_to_end() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = hang_up.recv() => {}
-            _ = interrupt.recv() => {}
         }
     })
 }
@@ -190,6 +239,35 @@ fn told_to_end() -> io::Result<impl Future<Output = ()>> {
 #[cfg(not(unix))]
 fn told_to_end() -> io::Result<impl Future<Output = ()>> {
     Ok(std::future::pending())
+}
+
+/// SIGINT, which ends the program unless it is meant for another that has the terminal.
+struct Interrupts {
+    #[cfg(unix)]
+    signal: tokio::signal::unix::Signal,
+}
+
+impl Interrupts {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { signal: signal(SignalKind::interrupt())? })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        self.signal.recv().await;
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        std::future::pending().await
+    }
 }
 
 /// `~` and `~/…` as the shell would read them; there is no shell between the user and a slash command.

@@ -24,6 +24,8 @@ const WRITE_BUFFER: usize = 64 * 1024;
 /// The terminal in the hands of the screen. Dropping it gives it back.
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// Another program has the terminal.
+    lent: bool,
     _hook: PanicHook,
 }
 
@@ -43,7 +45,7 @@ impl Screen {
             Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(WRITE_BUFFER, stdout())))
         });
         match terminal {
-            Ok(terminal) => Ok(Self { terminal, _hook: hook }),
+            Ok(terminal) => Ok(Self { terminal, lent: false, _hook: hook }),
             Err(error) => {
                 give_back();
                 Err(error)
@@ -66,6 +68,19 @@ impl Screen {
         self.terminal.clear()
     }
 
+    /// Gives the terminal to another program, until [`Self::take_back`].
+    pub fn lend(&mut self) {
+        give_back();
+        self.lent = true;
+    }
+
+    /// Takes the terminal over again; the next picture is drawn whole.
+    pub fn take_back(&mut self) -> io::Result<()> {
+        take_over()?;
+        self.lent = false;
+        self.clear()
+    }
+
     /// Gives the terminal back, stops the program as Ctrl-Z does elsewhere, and takes the terminal over again when
     /// the shell brings the program back.
     #[cfg(unix)]
@@ -84,8 +99,11 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = self.terminal.backend_mut().flush();
-        give_back();
+        // What has the terminal now gives it back by itself.
+        if !self.lent {
+            let _ = self.terminal.backend_mut().flush();
+            give_back();
+        }
     }
 }
 

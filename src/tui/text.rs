@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use ratatui::buffer::CellWidth;
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::theme::Role;
+use super::{citations::Citation, theme::Role};
 
 /// Columns from one tab stop to the next.
 const TAB: usize = 4;
@@ -21,6 +21,8 @@ const NEVER_FIRST: &str = "、。，．：；？！）」』】〉》";
 pub struct Piece {
     pub text: String,
     pub role: Role,
+    /// The citation that this is the number of.
+    pub citation: Option<Citation>,
 }
 
 /// One row of the screen.
@@ -33,7 +35,12 @@ pub struct Row {
 
 impl Piece {
     pub fn new(text: impl Into<String>, role: Role) -> Self {
-        Self { text: text.into(), role }
+        Self { text: text.into(), role, citation: None }
+    }
+
+    /// The number that stands for a citation.
+    pub fn citation(citation: Citation) -> Self {
+        Self { text: format!("[{}]", citation.rank), role: Role::Citation, citation: Some(citation) }
     }
 }
 
@@ -57,10 +64,19 @@ impl Row {
         self.pieces.iter().map(|piece| piece.text.as_str()).collect()
     }
 
-    fn push(&mut self, text: &str, role: Role) {
+    /// The piece at this cell.
+    pub fn piece_at(&self, column: usize) -> Option<&Piece> {
+        let mut end = 0;
+        self.pieces.iter().find(|piece| {
+            end += width(&piece.text);
+            column < end
+        })
+    }
+
+    fn push(&mut self, text: &str, role: Role, citation: Option<Citation>) {
         match self.pieces.last_mut() {
-            Some(last) if last.role == role => last.text.push_str(text),
-            _ => self.pieces.push(Piece::new(text, role)),
+            Some(last) if last.role == role && last.citation == citation => last.text.push_str(text),
+            _ => self.pieces.push(Piece { text: text.to_owned(), role, citation }),
         }
     }
 }
@@ -148,6 +164,7 @@ struct Cell<'a> {
     text: Cow<'a, str>,
     width: usize,
     role: Role,
+    citation: Option<Citation>,
     at: usize,
 }
 
@@ -161,19 +178,20 @@ fn cells(pieces: &[Piece]) -> Vec<Cell<'_>> {
     let mut cells: Vec<Cell<'_>> = Vec::new();
     let mut column = 0;
     let mut offset = 0;
-    for Piece { text, role } in pieces {
+    for Piece { text, role, citation } in pieces {
+        let cell = |text, width, at| Cell { text, width, role: *role, citation: *citation, at };
         for (index, grapheme) in text.grapheme_indices(true) {
             let at = offset + index;
             if grapheme == "\t" || grapheme == "\n" || grapheme == "\r\n" {
                 let spaces = if grapheme == "\t" { TAB - column % TAB } else { 1 };
-                cells.extend((0..spaces).map(|_| Cell { text: " ".into(), width: 1, role: *role, at }));
+                cells.extend((0..spaces).map(|_| cell(" ".into(), 1, at)));
                 column += spaces;
                 continue;
             }
             let text = drawable(grapheme);
             let width = grapheme_width(&text);
             if width > 0 {
-                cells.push(Cell { text, width, role: *role, at });
+                cells.push(cell(text, width, at));
                 column += width;
             }
         }
@@ -222,10 +240,10 @@ fn row(cells: &[Cell<'_>], indent: usize) -> Row {
     let visible = cells.iter().rposition(|cell| !cell.is_space()).map_or(0, |last| last + 1);
     let mut row = Row { pieces: Vec::new(), at: cells.first().map_or(0, |cell| cell.at) };
     if indent > 0 {
-        row.push(&" ".repeat(indent), Role::Base);
+        row.push(&" ".repeat(indent), Role::Base, None);
     }
     for cell in &cells[..visible] {
-        row.push(&cell.text, cell.role);
+        row.push(&cell.text, cell.role, cell.citation);
     }
     row
 }
@@ -240,7 +258,7 @@ pub fn flow(items: &[Vec<Piece>], width: usize, gap: usize) -> Vec<Row> {
         let item_width = item.width();
         match rows.last_mut() {
             Some(row) if used + gap + item_width <= width => {
-                row.push(&" ".repeat(gap), Role::Base);
+                row.push(&" ".repeat(gap), Role::Base, None);
                 row.pieces.extend(item.pieces);
                 used += gap + item_width;
             }
@@ -267,7 +285,7 @@ pub fn cut(row: Row, cells: usize) -> Row {
         }
         let text = fit(&piece.text, left);
         left -= width(&text).min(left);
-        pieces.push(Piece { text, role: piece.role });
+        pieces.push(Piece { text, ..piece });
     }
     Row { pieces, at: row.at }
 }

@@ -29,6 +29,8 @@ pub enum Role {
     Selection,
     /// A key's name.
     Key,
+    /// Letters that match what was typed, and words of the question in a source.
+    Match,
     Success,
     Warning,
     Error,
@@ -40,11 +42,24 @@ pub enum Role {
     Prefill,
     FirstToken,
     Decode,
+    // An answer's Markdown and its code.
+    Heading,
+    Strong,
+    Emphasis,
+    /// Code whose kind is not known, and code inside a line.
+    Code,
+    Keyword,
+    /// Text in quotes.
+    Quoted,
+    Number,
+    Comment,
+    Function,
+    Type,
 }
 
 impl Role {
     /// Every role, in the order of their declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 31] = [
         Self::Base,
         Self::Muted,
         Self::Border,
@@ -55,6 +70,7 @@ impl Role {
         Self::Citation,
         Self::Selection,
         Self::Key,
+        Self::Match,
         Self::Success,
         Self::Warning,
         Self::Error,
@@ -65,6 +81,16 @@ impl Role {
         Self::Prefill,
         Self::FirstToken,
         Self::Decode,
+        Self::Heading,
+        Self::Strong,
+        Self::Emphasis,
+        Self::Code,
+        Self::Keyword,
+        Self::Quoted,
+        Self::Number,
+        Self::Comment,
+        Self::Function,
+        Self::Type,
     ];
 }
 
@@ -146,14 +172,17 @@ impl Theme {
         Ok(theme)
     }
 
-    /// The same theme with no colours: what is bold, dim or reversed stays so, and the selection is reversed.
+    /// The same theme with no colours: what is bold, dim or reversed stays so, the selection is reversed
+    /// and what matches is underlined.
     pub fn without_color(mut self) -> Self {
         for style in &mut self.styles {
             style.fg = None;
             style.bg = None;
         }
-        let selection = &mut self.styles[Role::Selection as usize];
-        *selection = selection.add_modifier(Modifier::REVERSED);
+        for (role, modifier) in [(Role::Selection, Modifier::REVERSED), (Role::Match, Modifier::UNDERLINED)] {
+            let style = &mut self.styles[role as usize];
+            *style = style.add_modifier(modifier);
+        }
         self
     }
 
@@ -207,6 +236,7 @@ mod tests {
             let theme = Theme::load(name).expect(name).without_color();
             assert!(theme.styles.iter().all(|style| style.fg.is_none() && style.bg.is_none()), "{name}");
             assert!(theme.style(Role::Selection).add_modifier.contains(Modifier::REVERSED), "{name}");
+            assert!(theme.style(Role::Match).add_modifier.contains(Modifier::UNDERLINED), "{name}");
         }
     }
 

@@ -1,6 +1,9 @@
 //! The conversation as rows: laid out once per entry and width, and the part of it that the reader sees.
 
+mod choice;
+
 use super::{
+    citations::Citation,
     entry::{Entry, Laid},
     text::Row,
 };
@@ -21,11 +24,15 @@ pub struct Transcript {
     /// The entry and the place in it to which the reader scrolled. Kept while the width changes, so that going back
     /// to a width goes back to the row.
     place: Option<(usize, usize)>,
+    /// The citation that the keyboard has chosen, and its entry.
+    chosen: Option<(usize, Citation)>,
 }
 
 /// What of a transcript is on the screen.
 pub struct Visible<'a> {
     pub row: &'a Row,
+    /// The number of the entry it belongs to.
+    pub entry: usize,
     /// The row that shows what a running answer is doing.
     pub live: bool,
 }
@@ -120,9 +127,10 @@ impl Transcript {
         let first = self.first();
         let entry = self.starts.partition_point(|start| *start <= first).saturating_sub(1);
         let skip = first - self.starts.get(entry).copied().unwrap_or(0);
-        let rows = self.laid[entry.min(self.laid.len())..].iter().flat_map(|laid| {
+        let rows = self.laid.iter().enumerate().skip(entry).flat_map(|(entry, laid)| {
             let live = laid.live.then(|| laid.rows.len().saturating_sub(2));
-            laid.rows.iter().enumerate().map(move |(number, row)| Visible { row, live: live == Some(number) })
+            let visible = move |(number, row)| Visible { row, entry, live: live == Some(number) };
+            laid.rows.iter().enumerate().map(visible)
         });
         rows.skip(skip).take(self.height)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChatId, RequestId, RetrievedChunk};
+use super::{CacheOrigin, ChatId, RequestId, RetrievedChunk, StopReason};
 use crate::{config::Strategy, engine::timing::Timings};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +17,7 @@ pub struct CatalogueRequest {
 pub enum CatalogueQuery {
     /// What the user added, with everything indexed in it.
     Files,
-    /// The whole text of an indexed file.
+    /// The whole text of an indexed file, at its path as the index has it.
     Document {
         path: PathBuf,
     },
@@ -91,14 +91,20 @@ pub struct Chat {
 }
 
 /// A question of a chat and its answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChatTurn {
     pub question: String,
     /// Empty where there is none.
     pub answer: String,
     /// `None` in chats from before this was kept.
     pub strategy: Option<Strategy>,
+    /// How the answer ended; `None` where there is none, and in chats from before this was kept.
+    #[serde(default)]
+    pub stop: Option<StopReason>,
     /// The chunks that the answer could draw on.
     pub sources: Vec<RetrievedChunk>,
+    /// Where each source's cache came from, in the order of `sources`; empty in chats from before this was kept.
+    #[serde(default)]
+    pub origins: Vec<CacheOrigin>,
     pub timings: Option<Timings>,
 }

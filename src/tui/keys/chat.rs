@@ -5,8 +5,7 @@ use KeyCode::{BackTab, Char, Down, End, Enter, Esc, F, Home, PageDown, PageUp, T
 use super::{
     Action, Binding,
     Context::{
-        Answering, AnyView, Anywhere, Chat, Conversation, EmptyInput, History, Input, OtherView, Sources,
-        Timings,
+        Answering, AnyView, Anywhere, Chat, Conversation, EmptyInput, History, Input, OtherView, Timings,
     },
     KeyCode, View, alt, bind, ctrl, key,
 };
@@ -15,12 +14,7 @@ use super::{
 pub const BINDINGS: &[Binding] = &[
     bind(Answering, "cancel", &[key(Esc)], Action::Cancel, "Cancel the running answer; its text stays", Some("cancel")),
     bind(Input, "send", &[key(Enter)], Action::Send, "Send the question", Some("send")),
-    bind(Sources, "sources.previous", &[key(Up), key(Char('k'))], Action::PreviousSource, "Select the source before", Some("select")),
-    bind(Sources, "sources.next", &[key(Down), key(Char('j'))], Action::NextSource, "Select the source after", Some("select")),
-    bind(Sources, "sources.page_up", &[key(PageUp)], Action::SourcePageUp, "Scroll the source's text back", Some("scroll")),
-    bind(Sources, "sources.page_down", &[key(PageDown)], Action::SourcePageDown, "Scroll the source's text on", Some("scroll")),
     bind(Conversation, "conversation.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
-    bind(Sources, "sources.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
     bind(Timings, "timings.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
     bind(Chat, "next_pane", &[key(Tab)], Action::NextPane, "The next pane: question, conversation, sources, timings", Some("pane")),
     bind(Chat, "previous_pane", &[key(BackTab)], Action::PreviousPane, "The pane before", None),
@@ -39,6 +33,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Input, "delete_to_line_start", &[ctrl(Char('u'))], Action::DeleteToLineStart, "Delete to the beginning of the line", None),
     bind(History, "older_question", &[key(Up)], Action::OlderQuestion, "The question before", None),
     bind(History, "newer_question", &[key(Down)], Action::NewerQuestion, "The question after", None),
+    bind(Input, "scope", &[key(Char('@'))], Action::TypeAt, "At the beginning of a word: choose files and folders to ask about", None),
     bind(Input, "page_up", &[key(PageUp)], Action::PageUp, "Scroll the conversation back", None),
     bind(Input, "page_down", &[key(PageDown)], Action::PageDown, "Scroll the conversation on", None),
     bind(Chat, "next_strategy", &[ctrl(Char('s'))], Action::NextStrategy, "Next strategy: ape, parallel, concat, full", Some("strategy")),

@@ -14,6 +14,8 @@ pub enum OverlayAction {
     Close,
     Up,
     Down,
+    PageUp,
+    PageDown,
     /// Takes what is selected.
     Choose,
 }
@@ -21,19 +23,27 @@ pub enum OverlayAction {
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
     bind(Help, "help.close", &[key(Esc), key(F(1)), key(Char('?')), key(Char('q'))], Action::Overlay(OverlayAction::Close), "Close the help", Some("close")),
-    bind(Help, "help.up", &[key(Up), key(PageUp)], Action::Overlay(OverlayAction::Up), "Scroll the help back", Some("scroll")),
-    bind(Help, "help.down", &[key(Down), key(PageDown)], Action::Overlay(OverlayAction::Down), "Scroll the help on", Some("scroll")),
+    bind(Help, "help.up", &[key(Up), key(Char('k'))], Action::Overlay(OverlayAction::Up), "Scroll the help back", Some("scroll")),
+    bind(Help, "help.down", &[key(Down), key(Char('j'))], Action::Overlay(OverlayAction::Down), "Scroll the help on", Some("scroll")),
+    bind(Help, "help.page_up", &[key(PageUp)], Action::Overlay(OverlayAction::PageUp), "A screenful back", None),
+    bind(Help, "help.page_down", &[key(PageDown)], Action::Overlay(OverlayAction::PageDown), "A screenful on", None),
     choose(Palette, "palette.choose", "Do what is selected"),
     up(Palette, "palette.up"),
     down(Palette, "palette.down"),
+    page_up(Palette, "palette.page_up"),
+    page_down(Palette, "palette.page_down"),
     close(Palette, "palette.close"),
     choose(Files, "files.choose", "Take what is selected"),
     up(Files, "files.up"),
     down(Files, "files.down"),
+    page_up(Files, "files.page_up"),
+    page_down(Files, "files.page_down"),
     close(Files, "files.close"),
     choose(Themes, "themes.choose", "Keep this theme"),
     up(Themes, "themes.up"),
     down(Themes, "themes.down"),
+    page_up(Themes, "themes.page_up"),
+    page_down(Themes, "themes.page_down"),
     close(Themes, "themes.close"),
 ];
 
@@ -67,6 +77,28 @@ const fn down(context: Context, name: &'static str) -> Binding {
         Action::Overlay(OverlayAction::Down),
         "The one below",
         Some("select"),
+    )
+}
+
+const fn page_up(context: Context, name: &'static str) -> Binding {
+    bind(
+        context,
+        name,
+        const { &[key(PageUp)] },
+        Action::Overlay(OverlayAction::PageUp),
+        "A screenful up",
+        None,
+    )
+}
+
+const fn page_down(context: Context, name: &'static str) -> Binding {
+    bind(
+        context,
+        name,
+        const { &[key(PageDown)] },
+        Action::Overlay(OverlayAction::PageDown),
+        "A screenful down",
+        None,
     )
 }
 

@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use super::{
-    super::{app::App, format::count, theme::Role},
+    super::{app::App, format::count, text::width, theme::Role, transcript::Visible},
     line, spinner, welcome,
 };
 
@@ -23,10 +23,26 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
             activity(app).render(row, buffer);
         } else {
             line(visible.row, theme).render(row, buffer);
+            mark_chosen(app, &visible, row, buffer);
         }
     }
     scrollbar(app, area, buffer);
     hint_at_newer_text(app, area, buffer);
+}
+
+/// The citation that the keyboard has chosen looks selected.
+fn mark_chosen(app: &App, visible: &Visible<'_>, area: Rect, buffer: &mut Buffer) {
+    let Some((_, chosen)) = app.transcript.chosen().filter(|(entry, _)| *entry == visible.entry) else {
+        return;
+    };
+    let mut x = area.x;
+    for piece in &visible.row.pieces {
+        let width = width(&piece.text) as u16;
+        if piece.citation == Some(chosen) {
+            buffer.set_style(Rect { x, width, ..area }.intersection(area), app.theme.style(Role::Selection));
+        }
+        x = x.saturating_add(width);
+    }
 }
 
 /// What the running answer is doing, and for how long.

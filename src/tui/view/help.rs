@@ -20,6 +20,20 @@ use super::{
 
 /// Cells of the column with the keys.
 const KEY_COLUMN: usize = 20;
+/// A context of each section, in their order.
+const SECTIONS: [Context; 11] = [
+    Context::Input,
+    Context::Conversation,
+    Context::Sources,
+    Context::Timings,
+    Context::Comparison,
+    Context::Indexing,
+    Context::Chats,
+    Context::Log,
+    Context::Anywhere,
+    Context::Palette,
+    Context::Help,
+];
 /// The widest that the card gets.
 const WIDEST: u16 = 76;
 
@@ -46,6 +60,11 @@ pub fn overflow(size: Size) -> usize {
     rows().len().saturating_sub(inside(card(size)).height.into())
 }
 
+/// Rows by which a screenful scrolls the help.
+pub fn page(size: Size) -> usize {
+    usize::from(inside(card(size)).height).saturating_sub(1).max(1)
+}
+
 /// The card, above the footer, in the middle of the screen.
 fn card(screen: Size) -> Rect {
     let height = (rows().len() as u16 + 2).min(screen.height.saturating_sub(1));
@@ -68,26 +87,11 @@ fn inside(card: Rect) -> Rect {
 }
 
 fn rows() -> Vec<Row> {
-    let sections = [
-        ("Question", &[Context::Answering, Context::Input, Context::History][..]),
-        ("Conversation", &[Context::Conversation]),
-        ("Sources", &[Context::Sources]),
-        ("Timings", &[Context::Timings]),
-        ("Comparison", &[Context::Comparison]),
-        ("Indexing", &[Context::Indexing]),
-        ("Chats", &[Context::Chats]),
-        ("Log", &[Context::Log]),
-        (
-            "Everywhere",
-            &[Context::Chat, Context::EmptyInput, Context::OtherView, Context::AnyView, Context::Anywhere],
-        ),
-        ("Palette and choosers", &[Context::Palette, Context::Files, Context::Themes]),
-        ("This help", &[Context::Help]),
-    ];
     let mut rows = Vec::new();
-    for (title, contexts) in sections {
+    for first in SECTIONS {
+        let title = first.title();
         rows.push(Row::new(vec![Piece::new(title, Role::Title)]));
-        for binding in bindings().filter(|binding| contexts.contains(&binding.context)) {
+        for binding in bindings().filter(|binding| binding.context.title() == title) {
             let keys: Vec<_> = binding.chords.iter().map(|chord| chord.name()).collect();
             rows.push(entry(&keys.join(", "), binding.description));
         }

@@ -1,6 +1,7 @@
 //! The picture: pure functions from the state to the cells of a frame.
 
 mod chats;
+mod chooser;
 mod comparison;
 mod conversation;
 mod footer;
@@ -22,7 +23,7 @@ use ratatui::{
     widgets::{Block, Paragraph, Widget},
 };
 
-pub(super) use help::overflow as help_overflow;
+pub(super) use help::{overflow as help_overflow, page as help_page};
 
 use super::{
     app::{App, SPINNER_STEP, View},
@@ -62,6 +63,10 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
             help::draw(app, *top, area, buffer);
             None
         }
+        Some(Overlay::Palette(palette)) => {
+            Some(chooser::draw(&palette.chooser, app.size, &app.theme, buffer))
+        }
+        Some(Overlay::Files(picker)) => Some(chooser::draw(&picker.chooser, app.size, &app.theme, buffer)),
         None => cursor,
     };
     if let Some(cursor) = cursor {

@@ -1,0 +1,100 @@
+//! The indexed files by path: all of them for choosing one, and one of them for reading it again.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Catalogue, FileId, FileRecord, Result, Root, RootKind, paths};
+
+/// An indexed file, for lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedFile {
+    pub id: FileId,
+    /// Where the file is.
+    pub path: PathBuf,
+    /// The same, from its root.
+    pub relative: PathBuf,
+    pub chunks: usize,
+}
+
+impl Catalogue {
+    /// Every indexed file, in the order of the paths.
+    pub fn file_list(&self) -> Result<Vec<ListedFile>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT file.id, file.relative, root.path, root.kind,
+                    (SELECT COUNT(*) FROM chunk WHERE chunk.file = file.id)
+             FROM file JOIN root ON root.id = file.root ORDER BY root.path, file.relative",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let relative = paths::from_bytes(row.get(1)?);
+            let root = paths::from_bytes(row.get(2)?);
+            let path = if row.get_ref(3)?.as_str()? == "file" { root } else { root.join(&relative) };
+            let chunks = usize::try_from(row.get::<_, i64>(4)?).unwrap_or(0);
+            Ok(ListedFile { id: FileId(row.get(0)?), path, relative, chunks })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The indexed file that is at `path`, which is compared as it stands: its root, its path from there, and what is
+    /// known of it. `None` for any other path, so that nothing outside of what the user added is ever named by this.
+    pub fn file_at(&self, path: &Path) -> Result<Option<(Root, PathBuf, FileRecord)>> {
+        for root in self.roots()? {
+            let relative = match root.kind {
+                RootKind::Folder => path.strip_prefix(&root.path).ok(),
+                RootKind::File => path.file_name().map(Path::new).filter(|_| path == root.path),
+            };
+            if let Some(relative) = relative
+                && let Some(record) = self.known_file(&root, relative)?
+            {
+                return Ok(Some((root, relative.to_owned(), record)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn known_file(&self, root: &Root, relative: &Path) -> Result<Option<FileRecord>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, hash, bytes, title, recipe FROM file WHERE root = ?1 AND relative = ?2",
+        )?;
+        let record = statement.query_row(params![root.id.0, paths::to_bytes(relative)], |row| {
+            super::files::file_record(row, 0)
+        });
+        Ok(record.optional()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::tests::file;
+
+    #[test]
+    fn files_are_listed_and_found_by_their_paths_alone() {
+        let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut catalogue = Catalogue::open(data.path()).unwrap();
+        let root = catalogue.add_root(folder.path(), 7).unwrap().0.root;
+        let single = folder.path().with_extension("single.md");
+        std::fs::write(&single, "x").unwrap();
+        let other = catalogue.add_root(&single, 7).unwrap().0.root;
+        let name = other.path.file_name().unwrap().to_str().unwrap().to_owned();
+        catalogue.record(root.id, &[file("b/two.md", &["x", "y"]), file("a.md", &["x"])], &[], &[]).unwrap();
+        catalogue.record(other.id, &[file(&name, &["z"])], &[], &[]).unwrap();
+        std::fs::remove_file(&single).unwrap();
+
+        let listed = catalogue.file_list().unwrap();
+        let short: Vec<_> = listed.iter().map(|file| (file.path.clone(), file.chunks)).collect();
+        let expected =
+            [(root.path.join("a.md"), 1), (root.path.join("b/two.md"), 2), (other.path.clone(), 1)];
+        assert_eq!(short, expected);
+        assert_eq!(listed[1].relative, Path::new("b/two.md"));
+
+        let (_, relative, record) = catalogue.file_at(&root.path.join("b/two.md")).unwrap().unwrap();
+        assert_eq!((relative.as_path(), record.id), (Path::new("b/two.md"), listed[1].id));
+        assert_eq!(catalogue.file_at(&other.path).unwrap().unwrap().2.id, listed[2].id);
+        for path in ["/etc/passwd", "a.md", ""] {
+            assert!(catalogue.file_at(Path::new(path)).unwrap().is_none(), "{path}");
+        }
+        assert!(catalogue.file_at(&root.path.join("b/../a.md")).unwrap().is_none());
+        assert!(catalogue.file_at(&root.path).unwrap().is_none());
+    }
+}

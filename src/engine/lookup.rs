@@ -1,0 +1,140 @@
+//! Looking things up in the catalogue and changing chats, on a thread of its own: it needs neither the model nor the
+//! index, so that it never waits for an answer under way.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc::Receiver,
+};
+
+use super::{
+    chats,
+    failure::guarded,
+    keeper::Events,
+    protocol::{
+        CatalogueQuery, CatalogueReply, CatalogueRequest, DocumentText, Event, Failure, FailureKind,
+        IndexedFile, Outcome,
+    },
+    visible::visible,
+};
+use crate::{
+    catalogue::{Catalogue, FileRecord, Root},
+    config::Config,
+    corpus::{Document, FileEntry, read::read},
+};
+
+/// Larger documents are not handed over: the screen would keep them in memory, cut into lines.
+const DOCUMENT_BYTES: usize = 8 << 20;
+
+/// Carries out requests in order until the engine ends.
+pub(super) fn run(config: &Config, requests: &Receiver<CatalogueRequest>, events: &Events) {
+    for CatalogueRequest { id, query } in requests {
+        let event = match guarded(|| look_up(config, query)) {
+            Ok(reply) => Event::Done { id, outcome: Outcome::Catalogue(reply) },
+            Err(failure) => Event::Failed { id, failure },
+        };
+        // Nobody listens any more when the program is ending.
+        let _ = events.send(event);
+    }
+}
+
+fn look_up(config: &Config, query: CatalogueQuery) -> Result<CatalogueReply, Failure> {
+    Ok(match query {
+        CatalogueQuery::Files => files(config)?,
+        CatalogueQuery::Document { path } => {
+            CatalogueReply::Document(document(config, &path, DOCUMENT_BYTES)?)
+        }
+        CatalogueQuery::Chats { words } => CatalogueReply::Chats(chats::find_chats(config, &words)?),
+        CatalogueQuery::Chat { id } => CatalogueReply::Chat(chats::chat(config, id)?),
+        CatalogueQuery::RenameChat { id, title } => {
+            chats::rename_chat(config, id, &title)?;
+            CatalogueReply::Changed
+        }
+        CatalogueQuery::DeleteChat { id } => {
+            chats::delete_chat(config, id)?;
+            CatalogueReply::Changed
+        }
+    })
+}
+
+fn files(config: &Config) -> Result<CatalogueReply, Failure> {
+    let data = &config.paths.data;
+    if !Catalogue::exists(data) {
+        return Ok(CatalogueReply::Files { roots: Vec::new(), files: Vec::new() });
+    }
+    let catalogue = Catalogue::open(data)?;
+    let roots = catalogue.roots()?.into_iter().map(|root| root.path).collect();
+    let shown = |path: &Path| visible(&path.to_string_lossy()).replace(['\n', '\t'], " ");
+    let files = catalogue.file_list()?.into_iter().map(|file| IndexedFile {
+        name: shown(&file.relative),
+        path: file.path,
+        chunks: file.chunks,
+    });
+    Ok(CatalogueReply::Files { roots, files: files.collect() })
+}
+
+/// Reads an indexed file again. What the catalogue does not hold is not read, nor what a link has been put in the way
+/// of since, and only the content that was indexed is handed over; none of more than `most` bytes.
+fn document(config: &Config, path: &Path, most: usize) -> Result<DocumentText, Failure> {
+    let data = &config.paths.data;
+    let found = match Catalogue::exists(data) {
+        true => Catalogue::open(data)?.file_at(path)?,
+        false => None,
+    };
+    let Some((root, relative, record)) = found else { return Err(not_indexed(path)) };
+    let document = read_again(config, &root, relative, &record)?;
+    if document.text.len() > most {
+        return Err(Failure::new(
+            FailureKind::BadRequest,
+            format!("{} is too large to be shown whole", path.display()),
+            "Open it in your editor.",
+        ));
+    }
+    Ok(DocumentText { path: document.path, text: visible(&document.text).into_owned() })
+}
+
+fn read_again(
+    config: &Config,
+    root: &Root,
+    relative: PathBuf,
+    record: &FileRecord,
+) -> Result<Document, Failure> {
+    let path = root.locate(&relative);
+    // Roots hold no links, and none is followed in them: a path that leads elsewhere today led there through no link
+    // when it was indexed.
+    match std::fs::canonicalize(&path) {
+        Ok(canonical) if canonical == path => {}
+        Ok(_) => return Err(changed(&path)),
+        Err(error) => {
+            return Err(Failure::new(
+                FailureKind::Storage,
+                format!("{} cannot be read: {error}", path.display()),
+                "Its chunks show what was indexed; `gibbon index` brings the index up to date.",
+            ));
+        }
+    }
+    let entry = FileEntry { path, relative, bytes: record.bytes };
+    let document = read(&entry, &config.corpus).map_err(|issue| {
+        let message = format!("{}: {}", issue.path.display(), issue.reason);
+        Failure::new(FailureKind::Storage, message, "Its chunks show what was indexed.")
+    })?;
+    if document.hash == record.hash { Ok(document) } else { Err(changed(&entry.path)) }
+}
+
+fn not_indexed(path: &Path) -> Failure {
+    Failure::new(
+        FailureKind::BadRequest,
+        format!("{} is not indexed", path.display()),
+        "`gibbon index` adds files and folders.",
+    )
+}
+
+fn changed(path: &Path) -> Failure {
+    Failure::new(
+        FailureKind::BadRequest,
+        format!("{} has changed since it was indexed", path.display()),
+        "`gibbon index` brings the index up to date; until then its chunks show what was indexed.",
+    )
+}
+
+#[cfg(test)]
+mod tests;

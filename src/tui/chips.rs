@@ -1,0 +1,99 @@
+//! What the user chose for the next questions: pinned chunks and files, and the files and folders they are about. It
+//! goes along with every question until it is taken away.
+
+use std::path::{Path, PathBuf};
+
+use crate::engine::{Pin, RetrievedChunk, Selection};
+
+/// One thing chosen, as it is shown and as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chip {
+    /// `+dome.md:14`, `@handbook/`.
+    pub text: String,
+    pub choice: Choice,
+}
+
+/// What a chip stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    Pin(Pin),
+    /// An indexed file, or a folder of some.
+    Scope(PathBuf),
+}
+
+/// The chips, in the order in which they were chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chips(Vec<Chip>);
+
+impl Chip {
+    pub fn chunk(chunk: &RetrievedChunk) -> Self {
+        let place = match (chunk.lines, chunk.page) {
+            (Some((first, _)), _) => format!(":{first}"),
+            (None, Some(page)) => format!(" page {page}"),
+            (None, None) => String::new(),
+        };
+        let text = format!("+{}{place}", name(&chunk.path));
+        Self { text, choice: Choice::Pin(Pin::Chunk(chunk.id.clone())) }
+    }
+
+    pub fn file(path: &Path) -> Self {
+        Self { text: format!("+{}", name(path)), choice: Choice::Pin(Pin::File(path.to_owned())) }
+    }
+
+    /// A file or folder that questions are about; `shown` is its name from what the user added.
+    pub fn scope(path: &Path, shown: &str) -> Self {
+        Self { text: format!("@{shown}"), choice: Choice::Scope(path.to_owned()) }
+    }
+}
+
+impl Chips {
+    pub fn all(&self) -> &[Chip] {
+        &self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn contains(&self, choice: &Choice) -> bool {
+        self.0.iter().any(|chip| chip.choice == *choice)
+    }
+
+    /// The chunk is pinned, or its whole file is.
+    pub fn pins(&self, chunk: &RetrievedChunk) -> bool {
+        self.0.iter().any(|chip| match &chip.choice {
+            Choice::Pin(Pin::Chunk(id)) => *id == chunk.id,
+            Choice::Pin(Pin::File(path)) => *path == chunk.path,
+            Choice::Scope(_) => false,
+        })
+    }
+
+    /// Adds the chip, or takes away the one that stands for the same; true where it was added.
+    pub fn toggle(&mut self, chip: Chip) -> bool {
+        let before = self.0.len();
+        self.0.retain(|other| other.choice != chip.choice);
+        let added = self.0.len() == before;
+        if added {
+            self.0.push(chip);
+        }
+        added
+    }
+
+    pub fn remove_last(&mut self) -> Option<Chip> {
+        self.0.pop()
+    }
+
+    /// Puts what was chosen into what a question draws on.
+    pub fn apply(&self, selection: &mut Selection) {
+        for chip in &self.0 {
+            match &chip.choice {
+                Choice::Pin(pin) => selection.pinned.push(pin.clone()),
+                Choice::Scope(path) => selection.scope.push(path.clone()),
+            }
+        }
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}

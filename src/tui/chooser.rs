@@ -1,0 +1,364 @@
+//! A list that typing narrows: a text field, and under it what matches, the best first.
+//!
+//! It is the same for commands, files, chats and themes. Whoever opens one keeps what each choice stands for, in the
+//! order of the choices; [`Chooser::chosen`] is an index into that.
+
+use crossterm::event::KeyEvent;
+use nucleo_matcher::{
+    Config, Matcher, Utf32Str,
+    pattern::{CaseMatching, Normalization, Pattern},
+};
+use ratatui::layout::{Position, Rect, Size};
+
+use super::field::Field;
+
+/// The widest that the card gets.
+const WIDEST: u16 = 84;
+/// The most choices that are shown at once.
+const MOST_ROWS: usize = 20;
+
+/// Something that can be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Choice {
+    /// What typed letters are looked for in.
+    pub text: String,
+    /// Shown muted after the text.
+    pub note: String,
+    /// Shown at the right, as a key's name is.
+    pub key: String,
+    /// Other words under which it is found; not shown.
+    pub keywords: String,
+}
+
+/// A choice that matches what was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// The number of the choice.
+    pub choice: usize,
+    /// The numbers of the letters (graphemes) of its text that were typed, in order.
+    pub letters: Vec<u32>,
+}
+
+/// A text field and the choices that match what is in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chooser {
+    pub title: String,
+    /// Shown while nothing has been typed.
+    pub placeholder: String,
+    /// Shown where nothing matches.
+    pub nothing: String,
+    pub field: Field,
+    choices: Vec<Choice>,
+    shown: Vec<Match>,
+    /// The number of the selected one among those shown.
+    selected: usize,
+    /// The number of the first visible one among those shown.
+    top: usize,
+    /// Somebody else decides what the choices are for what was typed; all of them are shown.
+    keeps_all: bool,
+}
+
+/// Where the parts of a chooser are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChooserPlaces {
+    pub card: Rect,
+    pub field: Rect,
+    pub list: Rect,
+}
+
+impl Choice {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    #[must_use]
+    pub fn note(self, note: impl Into<String>) -> Self {
+        Self { note: note.into(), ..self }
+    }
+
+    #[must_use]
+    pub fn key(self, key: impl Into<String>) -> Self {
+        Self { key: key.into(), ..self }
+    }
+
+    #[must_use]
+    pub fn keywords(self, keywords: impl Into<String>) -> Self {
+        Self { keywords: keywords.into(), ..self }
+    }
+}
+
+impl Chooser {
+    /// A chooser with nothing typed; the first choice is selected.
+    pub fn new(title: impl Into<String>, placeholder: impl Into<String>, choices: Vec<Choice>) -> Self {
+        let mut chooser = Self {
+            title: title.into(),
+            placeholder: placeholder.into(),
+            nothing: "Nothing matches.".to_owned(),
+            field: Field::default(),
+            choices,
+            shown: Vec::new(),
+            selected: 0,
+            top: 0,
+            keeps_all: false,
+        };
+        chooser.narrow();
+        chooser
+    }
+
+    /// The same chooser, but all choices are shown whatever is typed: they are looked up elsewhere, for the text in
+    /// the field, and come by [`Self::set_choices`].
+    #[must_use]
+    pub fn keeping_all(mut self) -> Self {
+        self.keeps_all = true;
+        self.narrow();
+        self
+    }
+
+    pub fn choices(&self) -> &[Choice] {
+        &self.choices
+    }
+
+    /// Puts other choices under what was typed. The selection stays where it is as far as it can.
+    pub fn set_choices(&mut self, choices: Vec<Choice>) {
+        self.choices = choices;
+        let selected = self.selected;
+        self.narrow();
+        self.select(selected);
+    }
+
+    /// Gives the key to the field; true where the text has changed, and with it what is shown.
+    pub fn key(&mut self, event: KeyEvent) -> bool {
+        let changed = self.field.key(event);
+        if changed {
+            self.narrow();
+        }
+        changed
+    }
+
+    pub fn paste(&mut self, text: &str) {
+        self.field.paste(text);
+        self.narrow();
+    }
+
+    /// What matches, the best first.
+    pub fn shown(&self) -> &[Match] {
+        &self.shown
+    }
+
+    /// The number of the selected one among those shown; of no meaning where none is shown.
+    pub fn selected(&self) -> usize {
+        self.selected
+    }
+
+    /// The number of the first visible one among those shown.
+    pub fn top(&self) -> usize {
+        self.top
+    }
+
+    /// The number of the selected choice, as they were given; `None` where nothing matches.
+    pub fn chosen(&self) -> Option<usize> {
+        self.shown.get(self.selected).map(|shown| shown.choice)
+    }
+
+    /// Selects the choice with this number, as they were given, where it is shown.
+    pub fn choose(&mut self, choice: usize) {
+        if let Some(index) = self.shown.iter().position(|shown| shown.choice == choice) {
+            self.select(index);
+        }
+    }
+
+    /// Selects one of those shown by its number among them; the last where there are fewer.
+    pub fn select(&mut self, index: usize) {
+        self.selected = index.min(self.shown.len().saturating_sub(1));
+    }
+
+    /// Selects the one `step` further down.
+    pub fn step(&mut self, step: isize) {
+        self.select(self.selected.saturating_add_signed(step));
+    }
+
+    /// Selects the one a screenful further down; up where `pages` is negative.
+    pub fn step_pages(&mut self, pages: isize, screen: Size) {
+        let rows = isize::try_from(self.places(screen).list.height).unwrap_or(isize::MAX);
+        self.step(pages.saturating_mul((rows - 1).max(1)));
+    }
+
+    /// Scrolls so that the selected one is visible.
+    pub fn keep_in_view(&mut self, screen: Size) {
+        let rows = usize::from(self.places(screen).list.height).max(1);
+        let last = self.shown.len().saturating_sub(rows);
+        self.top = self.top.clamp((self.selected + 1).saturating_sub(rows), self.selected).min(last);
+    }
+
+    /// Where everything is on a screen of this size. The height depends on how many choices there are, not on how
+    /// many match, so that the card does not jump while one types.
+    pub fn places(&self, screen: Size) -> ChooserPlaces {
+        // Frame, field and the line under it; the footer stays visible.
+        let around = 4;
+        let free = screen.height.saturating_sub(1);
+        let rows = self.choices.len().clamp(1, MOST_ROWS) as u16;
+        let height = (rows + around).min(free);
+        let width = WIDEST.min(screen.width.saturating_sub(2));
+        let card = Rect { x: (screen.width - width) / 2, y: free.saturating_sub(height) / 3, width, height };
+        let inside = Rect {
+            x: card.x + 2.min(width),
+            width: width.saturating_sub(4),
+            y: card.y + 1.min(height),
+            height: 1,
+        };
+        ChooserPlaces {
+            card,
+            field: inside.intersection(card),
+            list: Rect { y: inside.y + 2, height: height.saturating_sub(around), ..inside }
+                .intersection(card),
+        }
+    }
+
+    /// The number among those shown of the one that is drawn at `position`.
+    pub fn at(&self, position: Position, screen: Size) -> Option<usize> {
+        let list = self.places(screen).list;
+        // The rows reach from frame to frame.
+        let row = Rect { x: list.x.saturating_sub(1), width: list.width + 2, ..list };
+        let index = self.top + usize::from(position.y.checked_sub(list.y)?);
+        (row.contains(position) && index < self.shown.len()).then_some(index)
+    }
+
+    /// Finds what matches the text in the field and selects the best.
+    fn narrow(&mut self) {
+        self.selected = 0;
+        self.top = 0;
+        let all = || (0..self.choices.len()).map(|choice| Match { choice, letters: Vec::new() }).collect();
+        self.shown = match self.keeps_all || self.field.text().trim().is_empty() {
+            true => all(),
+            false => matches(self.field.text(), &self.choices),
+        };
+    }
+}
+
+/// The choices that match `typed`, the best first; those that match in their text before those that match in their
+/// keywords, and otherwise in the order given.
+fn matches(typed: &str, choices: &[Choice]) -> Vec<Match> {
+    let pattern = Pattern::parse(typed, CaseMatching::Smart, Normalization::Smart);
+    let mut matcher = Matcher::new(Config::DEFAULT);
+    let mut characters = Vec::new();
+    let mut found = Vec::new();
+    for (number, choice) in choices.iter().enumerate() {
+        let mut letters = Vec::new();
+        let text = Utf32Str::new(&choice.text, &mut characters);
+        if let Some(score) = pattern.indices(text, &mut matcher, &mut letters) {
+            letters.sort_unstable();
+            letters.dedup();
+            found.push(((true, score), Match { choice: number, letters }));
+            continue;
+        }
+        let keywords = Utf32Str::new(&choice.keywords, &mut characters);
+        if let Some(score) = pattern.score(keywords, &mut matcher) {
+            found.push(((false, score), Match { choice: number, letters: Vec::new() }));
+        }
+    }
+    found.sort_by(|(one, _), (other, _)| other.cmp(one));
+    found.into_iter().map(|(_, found)| found).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crossterm::event::KeyCode;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SCREEN: Size = Size { width: 80, height: 24 };
+
+    fn chooser(texts: &[&str]) -> Chooser {
+        let choices = texts.iter().map(|text| Choice::new(*text)).collect();
+        Chooser::new("Title", "Type", choices)
+    }
+
+    fn typed(mut chooser: Chooser, text: &str) -> Chooser {
+        for character in text.chars() {
+            chooser.key(KeyCode::Char(character).into());
+        }
+        chooser
+    }
+
+    fn texts(chooser: &Chooser) -> Vec<&str> {
+        chooser.shown().iter().map(|shown| chooser.choices()[shown.choice].text.as_str()).collect()
+    }
+
+    #[test]
+    fn typing_narrows_and_says_which_letters_matched() {
+        let chooser = typed(chooser(&["Open the log", "The next pane", "Choose a theme"]), "log");
+        assert_eq!(texts(&chooser), ["Open the log"]);
+        assert_eq!(chooser.shown()[0].letters, [9, 10, 11]);
+        assert_eq!(chooser.chosen(), Some(0));
+        let nothing = typed(chooser, "xyz");
+        assert_eq!((nothing.chosen(), nothing.shown().len()), (None, 0));
+    }
+
+    #[test]
+    fn a_match_in_the_text_comes_before_one_in_the_keywords() {
+        let choices = vec![Choice::new("The record").keywords("log"), Choice::new("A long game")];
+        let chooser = typed(Chooser::new("", "", choices), "log");
+        assert_eq!(texts(&chooser), ["A long game", "The record"]);
+    }
+
+    #[test]
+    fn the_selection_stays_in_the_list_and_in_view() {
+        let names: Vec<String> = (0..60).map(|number| format!("choice {number}")).collect();
+        let mut chooser = chooser(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        chooser.step(-1);
+        assert_eq!(chooser.chosen(), Some(0));
+        chooser.step_pages(1, SCREEN);
+        chooser.keep_in_view(SCREEN);
+        let rows = usize::from(chooser.places(SCREEN).list.height);
+        assert_eq!((chooser.chosen(), chooser.top()), (Some(rows - 1), 0));
+        chooser.step(1000);
+        chooser.keep_in_view(SCREEN);
+        assert_eq!((chooser.chosen(), chooser.top()), (Some(59), 60 - rows));
+        chooser.key(KeyCode::Char('7').into());
+        assert_eq!(chooser.chosen(), Some(7));
+    }
+
+    #[test]
+    fn choices_looked_up_elsewhere_are_not_narrowed() {
+        let mut chooser = typed(chooser(&["one", "two"]).keeping_all(), "zzz");
+        assert_eq!(texts(&chooser), ["one", "two"]);
+        chooser.step(1);
+        chooser.set_choices(vec![Choice::new("three")]);
+        assert_eq!((texts(&chooser), chooser.chosen()), (vec!["three"], Some(0)));
+    }
+
+    #[test]
+    fn a_row_is_found_where_it_is_drawn() {
+        let chooser = chooser(&["one", "two"]);
+        let list = chooser.places(SCREEN).list;
+        assert_eq!(chooser.at(Position { x: list.x, y: list.y + 1 }, SCREEN), Some(1));
+        assert_eq!(chooser.at(Position { x: list.x, y: list.y + 2 }, SCREEN), None);
+        assert_eq!(chooser.at(Position { x: list.x, y: list.y - 1 }, SCREEN), None);
+        assert_eq!(chooser.at(Position { x: 0, y: list.y }, SCREEN), None);
+    }
+
+    proptest! {
+        #[test]
+        fn everything_is_on_the_screen(width in 0u16..250, height in 0u16..100, choices in 0usize..50) {
+            let screen = Size { width, height };
+            let chooser = Chooser::new("", "", vec![Choice::new("one"); choices]);
+            let places = chooser.places(screen);
+            let all = Rect::new(0, 0, width, height);
+            for part in [places.card, places.field, places.list] {
+                prop_assert_eq!(part.intersection(all), part);
+            }
+        }
+
+        #[test]
+        fn letters_are_letters_of_the_text(text in ".{0,40}", typed in ".{0,6}") {
+            let mut chooser = Chooser::new("", "", vec![Choice::new(text.clone())]);
+            chooser.paste(&typed);
+            let graphemes = unicode_segmentation::UnicodeSegmentation::graphemes(text.as_str(), true).count();
+            for shown in chooser.shown() {
+                prop_assert!(shown.letters.iter().all(|letter| (*letter as usize) < graphemes));
+                prop_assert!(shown.letters.is_sorted());
+            }
+        }
+    }
+}

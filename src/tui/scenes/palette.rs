@@ -1,0 +1,5 @@
+//! The palette of actions.
+
+use super::Scene;
+
+pub const SCENES: &[Scene] = &[];

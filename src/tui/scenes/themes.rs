@@ -1,0 +1,5 @@
+//! The chooser of themes.
+
+use super::Scene;
+
+pub const SCENES: &[Scene] = &[];
