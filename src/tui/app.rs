@@ -9,7 +9,7 @@ use super::{
     chats::ChatList,
     chips::Chips,
     comparison::ComparisonView,
-    entry::{Entry, Turn},
+    entry::{Entry, Note, Severity, Turn},
     indexing::IndexingView,
     input::Input,
     keys::{self, Context},
@@ -51,6 +51,8 @@ pub enum What {
     EngineGone,
     /// The editor that [`Effect::Edit`] asked for has ended; says what went wrong.
     Edited(Result<(), String>),
+    /// How an [`Effect::Save`] ended: the file's path, or why there is none.
+    Saved(Result<PathBuf, String>),
     /// The moment of [`App::deadline`] has come.
     Tick,
 }
@@ -65,6 +67,13 @@ pub enum Effect {
     Edit {
         path: PathBuf,
         line: Option<u32>,
+    },
+    /// Write a file into the current directory, called `stem.extension` or with a number: never over one that is there.
+    /// [`What::Saved`] says how it ended.
+    Save {
+        stem: String,
+        extension: &'static str,
+        text: String,
     },
     /// Draw every cell again.
     Redraw,
@@ -173,6 +182,7 @@ impl App {
             What::Sent(command) => self.on_sent(command),
             What::EngineGone => self.on_engine_gone(),
             What::Edited(ended) => self.on_edited(ended),
+            What::Saved(saved) => self.on_saved(saved),
             What::Tick => Vec::new(),
         };
         self.reflow();
@@ -202,7 +212,12 @@ impl App {
         let mut contexts = Vec::new();
         match self.view {
             View::Chat => contexts.extend(self.chat_contexts()),
-            View::Comparison => contexts.extend([Context::Comparison, Context::OtherView]),
+            View::Comparison => {
+                if self.comparison.is_running() {
+                    contexts.push(Context::Comparing);
+                }
+                contexts.extend([Context::Comparison, Context::OtherView]);
+            }
             View::Indexing => contexts.extend([Context::Indexing, Context::OtherView]),
             View::Chats => contexts.extend([Context::Chats, Context::OtherView]),
             View::Log => contexts.extend([Context::Log, Context::OtherView]),
@@ -239,7 +254,10 @@ impl App {
 
     /// Something moves on the screen.
     pub(super) fn is_busy(&self) -> bool {
-        self.running().is_some() || self.indexing.is_some() || (self.status.is_none() && !self.engine_gone)
+        self.running().is_some()
+            || self.comparison.is_running()
+            || self.indexing.is_some()
+            || (self.status.is_none() && !self.engine_gone)
     }
 
     /// The number of the turn whose answer is under way. It is always the last turn.
@@ -292,9 +310,23 @@ impl App {
         Vec::new()
     }
 
+    /// Says where a file was saved, or why not.
+    fn on_saved(&mut self, saved: Result<PathBuf, String>) -> Vec<Effect> {
+        let note = match saved {
+            Ok(path) => {
+                Note { severity: Severity::Success, ..Note::info(format!("Saved {}", path.display())) }
+            }
+            Err(reason) => Note::warning(format!("Nothing was saved: {reason}")),
+        };
+        self.comparison.on_note(&note);
+        self.note(note);
+        Vec::new()
+    }
+
     /// Brings what depends on the size up to date with it.
     fn reflow(&mut self) {
         let size = self.size;
+        self.comparison.reflow(size);
         if let Some(chooser) = self.overlay.as_mut().and_then(Overlay::chooser) {
             chooser.keep_in_view(size);
         }

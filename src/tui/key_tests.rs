@@ -1,5 +1,6 @@
 //! Every key of the table, pressed where it holds.
 
+mod comparison;
 mod sources;
 
 use std::time::Duration;
@@ -124,6 +125,8 @@ fn state_for(binding: &Binding) -> App {
             ask(&mut app, "first");
             app
         }
+        Context::Comparing => comparison::comparing(),
+        Context::Comparison => comparison::compared(),
         _ => answered(),
     };
     match binding.context {
@@ -132,7 +135,6 @@ fn state_for(binding: &Binding) -> App {
         Context::Conversation => app.focus_on(Focus::Conversation),
         Context::Sources => app.focus_on(Focus::Sources),
         Context::Timings => app.focus_on(Focus::Timings),
-        Context::Comparison => drop(app.open(View::Comparison)),
         Context::Indexing => drop(app.open(View::Indexing)),
         Context::Chats => drop(app.open(View::Chats)),
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
@@ -256,7 +258,8 @@ fn check(binding: &Binding, chord: Chord) {
             assert!(matches!(app.overlay, Some(Overlay::Palette(_))), "{name}");
         }
         Action::OpenThemes => {}
-        Action::Comparison(_) | Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Comparison(action) => comparison::check(&mut app, chord, action),
+        Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
         Action::Overlay(action) if binding.context == Context::Palette => {
             check_palette(&mut app, chord, action);
         }

@@ -48,6 +48,8 @@ pub enum Context {
     Timings,
     /// Conversation, sources and timings are shown.
     Chat,
+    /// A comparison is under way and shown.
+    Comparing,
     /// The comparison is shown.
     Comparison,
     /// The indexing is shown.
@@ -74,7 +76,7 @@ impl Context {
             Self::Conversation => "Conversation",
             Self::Sources => "Sources",
             Self::Timings => "Timings",
-            Self::Comparison => "Comparison",
+            Self::Comparing | Self::Comparison => "Comparison",
             Self::Indexing => "Indexing",
             Self::Chats => "Chats",
             Self::Log => "Log",

@@ -42,6 +42,7 @@ mod panes;
 mod phase_bar;
 mod reader;
 mod run;
+mod save;
 pub mod scenes;
 mod shelf;
 mod slash;

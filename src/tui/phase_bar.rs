@@ -9,7 +9,7 @@ use crate::engine::Timings;
 
 /// Phases as bar and legend show them, in the order of [`Timings::phases`]. Their heights differ, so that the bar can
 /// be read without colours.
-const LOOKS: [(Role, &str); 7] = [
+pub const LOOKS: [(Role, &str); 7] = [
     (Role::Retrieve, "▂"),
     (Role::Load, "▃"),
     (Role::Encode, "▆"),

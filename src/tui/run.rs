@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     app::{App, Effect, Msg, What},
+    save::save,
     terminal::Screen,
     theme::{Theme, ThemeError},
     view::draw,
@@ -156,6 +157,12 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
+                Effect::Save { stem, extension, text } => {
+                    let saved = std::env::current_dir()
+                        .map_err(|error| format!("there is no current directory: {error}"))
+                        .and_then(|directory| save(&directory, &stem, extension, &text));
+                    self.on(What::Saved(saved), screen)?;
+                }
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
                     screen.suspend()?;

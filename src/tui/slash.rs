@@ -12,12 +12,14 @@ pub enum Slash {
     Strategy(Strategy),
     Index(PathBuf),
     Search(String),
+    Compare(Option<String>),
 }
 
 /// The commands and what they do, for the help.
-pub const COMMANDS: [(&str, &str); 5] = [
+pub const COMMANDS: [(&str, &str); 6] = [
     ("/index PATH", "Index and encode a folder or a file"),
     ("/search WORDS", "Show the chunks that hold the words"),
+    ("/compare [QUESTION]", "Answer with each strategy: the question, or the last one"),
     ("/strategy NAME", "Answer with ape, parallel, concat or full"),
     ("/help", "This help"),
     ("/quit", "Quit"),
@@ -38,6 +40,8 @@ pub fn parse(text: &str) -> Result<Slash, String> {
         ("/index", path) => Ok(Slash::Index(path.into())),
         ("/search", "") => Err("`/search` takes words to look for: `/search dome wind`.".to_owned()),
         ("/search", words) => Ok(Slash::Search(words.to_owned())),
+        ("/compare", "") => Ok(Slash::Compare(None)),
+        ("/compare", question) => Ok(Slash::Compare(Some(question.to_owned()))),
         ("/help" | "/quit", _) => Err(format!("`{name}` takes nothing after it.")),
         _ => {
             let known = COMMANDS.map(|(command, _)| command.split(' ').next().unwrap_or(command)).join(", ");
@@ -56,6 +60,8 @@ mod tests {
         assert_eq!(parse("/quit "), Ok(Slash::Quit));
         assert_eq!(parse("/strategy full"), Ok(Slash::Strategy(Strategy::Full)));
         assert_eq!(parse("/index  my notes/2026 "), Ok(Slash::Index("my notes/2026".into())));
+        assert_eq!(parse("/compare"), Ok(Slash::Compare(None)));
+        assert_eq!(parse("/compare When? "), Ok(Slash::Compare(Some("When?".to_owned()))));
         assert_eq!(parse("/search dome  wind"), Ok(Slash::Search("dome  wind".to_owned())));
     }
 

@@ -75,7 +75,9 @@ fn failures(comparison: &Comparison) -> String {
     let failures: Vec<_> = comparison
         .rows
         .iter()
-        .filter_map(|row| Some(format!("\n`{}` failed: {}\n", row.strategy.name(), failed(row.result.as_ref().err()?))))
+        .filter_map(|row| {
+            Some(format!("\n`{}` failed: {}\n", row.strategy.name(), failed(row.result.as_ref().err()?)))
+        })
         .collect();
     failures.concat()
 }

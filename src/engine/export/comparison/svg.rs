@@ -99,9 +99,11 @@ impl Picture {
             self.text(MARGIN, self.y, "title", &line);
         }
         self.y += 24.0;
-        let runs = if comparison.runs == 1 { "1 run".to_owned() } else { format!("{} runs", comparison.runs) };
-        let about =
-            format!("{model} · {runs} of each strategy · bars: the run at the median; lines: smallest to largest");
+        let runs =
+            if comparison.runs == 1 { "1 run".to_owned() } else { format!("{} runs", comparison.runs) };
+        let about = format!(
+            "{model} · {runs} of each strategy · bars: the run at the median; lines: smallest to largest"
+        );
         self.text(MARGIN, self.y, "small", &cut(&about, 2 * LINE_CELLS));
         self.y += 16.0;
     }

@@ -9,14 +9,19 @@ use crate::{
     },
 };
 
-const HOSTILE: &str =
-    "a\u{1b}[2J</text><script>x</script>\u{202e}\u{fffe} | `````\n# head & \"quoted\" ![i](https://example.org/i)";
+const HOSTILE: &str = "a\u{1b}[2J</text><script>x</script>\u{202e}\u{fffe} | `````\n# head & \"quoted\" ![i](https://example.org/i)";
 
 fn timings(prefill: f64, load: f64, decode: f64) -> Timings {
     let first_token = 0.001 + load + prefill + 0.01;
     Timings {
         retrieve_seconds: 0.001,
-        load: LoadTiming { seconds: load, bytes: 12_000_000, disk_hits: 3, files: 3, ..LoadTiming::default() },
+        load: LoadTiming {
+            seconds: load,
+            bytes: 12_000_000,
+            disk_hits: 3,
+            files: 3,
+            ..LoadTiming::default()
+        },
         prefill: PrefillTiming { seconds: prefill, tokens: 31 },
         first_token_seconds: 0.01,
         decode: DecodeTiming { seconds: decode, tokens: 40, tokens_per_second: 40.0 / decode },
@@ -142,7 +147,10 @@ fn hostile_text_is_text_in_the_chart() {
     let document = roxmltree::Document::parse(&chart).expect("it is XML");
     let elements: std::collections::BTreeSet<_> =
         document.descendants().filter(|node| node.is_element()).map(|node| node.tag_name().name()).collect();
-    assert_eq!(elements.into_iter().collect::<Vec<_>>(), ["line", "path", "rect", "style", "svg", "text", "title"]);
+    assert_eq!(
+        elements.into_iter().collect::<Vec<_>>(),
+        ["line", "path", "rect", "style", "svg", "text", "title"]
+    );
     let long = written(&comparison(&"日本語".repeat(500), ""), ComparisonFormat::Svg);
     roxmltree::Document::parse(&long).expect("it is XML");
 }
