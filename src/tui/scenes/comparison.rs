@@ -105,7 +105,8 @@ fn texts() -> [(Strategy, &'static str); 4] {
 
 /// What the engine says at the end; a strategy without a text has failed.
 fn comparison(question: &str, texts: [(Strategy, Option<&str>); 4]) -> Comparison {
-    let runs = |strategy, text: &str| (1..=RUNS).map(|number| run(strategy, text, number)).collect::<Vec<_>>();
+    let runs =
+        |strategy, text: &str| (1..=RUNS).map(|number| run(strategy, text, number)).collect::<Vec<_>>();
     let full = texts[0].1.map(|text| runs(Strategy::Full, text));
     let row = |(strategy, text): (Strategy, Option<&str>)| {
         let result = text.and_then(|text| ComparisonResult::of(&runs(strategy, text), full.as_deref()));
