@@ -13,7 +13,7 @@ use crate::{
     config::{Config, Strategy},
     engine::{
         Command, CompareRequest, Comparison, ComparisonResult, ComparisonRow, Event, Failure, FailureKind,
-        Outcome, Spread, StopReason, Timings,
+        Outcome, Spread, StopReason,
         export::comparison::{self as export_text, ComparisonFormat},
         visible,
     },

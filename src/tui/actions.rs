@@ -36,6 +36,9 @@ impl App {
             Action::Newline => self.input.newline(),
             Action::DeleteWord => self.input.delete_word(),
             Action::DeleteToLineStart => self.input.delete_to_line_start(),
+            Action::Complete => self.complete(),
+            Action::PreviousCompletion => self.step_completion(-1),
+            Action::NextCompletion => self.step_completion(1),
             Action::OlderQuestion => self.input.older(),
             Action::NewerQuestion => self.input.newer(),
             Action::PageUp => self.transcript.scroll_pages(-1),
@@ -56,6 +59,7 @@ impl App {
             Action::Chats(action) => return self.perform_chats(action),
             Action::Sources(action) => return self.perform_sources(action),
             Action::Log(action) => return self.perform_log(action),
+            Action::Timings(action) => return self.perform_timings(action),
             Action::Overlay(action) => return self.perform_overlay(action),
         }
         Vec::new()
@@ -64,7 +68,10 @@ impl App {
     /// Shows a view.
     pub(super) fn open(&mut self, view: View) -> Vec<Effect> {
         self.view = view;
-        Vec::new()
+        match view {
+            View::Log => self.log.read_when_due(self.now),
+            View::Chat | View::Comparison | View::Indexing | View::Chats => Vec::new(),
+        }
     }
 
     /// Gives the keyboard to a pane, and shows it.
@@ -115,8 +122,7 @@ impl App {
 
     fn obey(&mut self, command: Result<Slash, String>) -> Vec<Effect> {
         match command {
-            Ok(Slash::Help) => self.overlay = Some(Overlay::Help { top: 0 }),
-            Ok(Slash::Quit) => return vec![Effect::Quit],
+            Ok(Slash::Do(action)) => return self.perform(action),
             Ok(Slash::Strategy(chosen)) => {
                 self.strategy = chosen;
                 self.note(Note::info(format!("Questions are now answered with `{}`.", strategy(chosen))));

@@ -13,11 +13,12 @@ use super::{
     indexing::IndexingView,
     input::Input,
     keys::{self, Context},
-    log::LogView,
+    log::{LogTail, LogView},
     overlay::Overlay,
     panes::{Focus, Panes, Side},
     shelf::Shelf,
     theme::Theme,
+    timings::TimingsPane,
     transcript::Transcript,
 };
 use crate::{
@@ -47,6 +48,8 @@ pub enum What {
     Engine(Box<Event>),
     /// The engine has the command that the last [`Effect::Send`] asked for; it has its id now.
     Sent(Command),
+    /// The end of the log file, or why it could not be read.
+    LogRead(Result<LogTail, String>),
     /// The engine will say no more.
     EngineGone,
     /// The editor that [`Effect::Edit`] asked for has ended; says what went wrong.
@@ -63,6 +66,8 @@ pub enum Effect {
     /// Give the command an id of its own, say so with [`What::Sent`], and send it.
     Send(Command),
     Cancel(RequestId),
+    /// Read the end of the log file, and say what is there with [`What::LogRead`].
+    ReadLog,
     /// Give the terminal to the user's editor, with this file at this line (from 1), until the editor ends.
     Edit {
         path: PathBuf,
@@ -106,6 +111,8 @@ pub struct App {
     /// The side pane that is shown where there is room for one.
     pub(super) side: Side,
     pub(super) input: Input,
+    /// The number of the selected completion of a slash command.
+    pub(super) completion: usize,
     pub(super) strategy: Strategy,
     pub(super) transcript: Transcript,
     pub(super) shelf: Shelf,
@@ -116,6 +123,7 @@ pub struct App {
     pub(super) indexing: Option<Indexing>,
     /// Searches sent, and the words they were for.
     pub(super) searches: Vec<(RequestId, String)>,
+    pub(super) timings: TimingsPane,
     pub(super) comparison: ComparisonView,
     pub(super) indexing_view: IndexingView,
     pub(super) chats: ChatList,
@@ -146,6 +154,7 @@ impl App {
             focus: Focus::default(),
             side: Side::default(),
             input: Input::default(),
+            completion: 0,
             strategy,
             transcript: Transcript::default(),
             shelf: Shelf::default(),
@@ -153,6 +162,7 @@ impl App {
             status: None,
             indexing: None,
             searches: Vec::new(),
+            timings: TimingsPane::default(),
             comparison: ComparisonView::default(),
             indexing_view: IndexingView::default(),
             chats: ChatList::default(),
@@ -180,10 +190,11 @@ impl App {
             }
             What::Engine(event) => self.on_engine(*event),
             What::Sent(command) => self.on_sent(command),
+            What::LogRead(tail) => self.on_log_read(tail),
             What::EngineGone => self.on_engine_gone(),
             What::Edited(ended) => self.on_edited(ended),
             What::Saved(saved) => self.on_saved(saved),
-            What::Tick => Vec::new(),
+            What::Tick => self.on_tick(),
         };
         self.reflow();
         effects
@@ -195,7 +206,8 @@ impl App {
         let spinner =
             self.is_busy().then(|| Duration::from_millis((self.now.as_millis() as u64 / step + 1) * step));
         let interrupt = self.interrupted.map(|at| at + INTERRUPT_WINDOW);
-        spinner.into_iter().chain(interrupt).min()
+        let log = (self.view == View::Log).then(|| self.log.next_read()).flatten();
+        spinner.into_iter().chain(interrupt).chain(log).min()
     }
 
     /// The parts of the chat; `None` where the screen is too small for any.
@@ -236,6 +248,9 @@ impl App {
             Focus::Sources => contexts.push(Context::Sources),
             Focus::Timings => contexts.push(Context::Timings),
             Focus::Input => {
+                if !self.completions().is_empty() {
+                    contexts.push(Context::Completion);
+                }
                 if self.input.is_empty() && !self.chips.is_empty() {
                     contexts.push(Context::Chips);
                 }
@@ -290,6 +305,7 @@ impl App {
                     overlay.key(event);
                 } else if self.view == View::Chat && self.focus == Focus::Input {
                     self.input.key(event);
+                    self.completion = 0;
                 }
                 Vec::new()
             }
@@ -323,8 +339,19 @@ impl App {
         Vec::new()
     }
 
+    /// Does what is due by now.
+    fn on_tick(&mut self) -> Vec<Effect> {
+        match self.view {
+            View::Log => self.log.read_when_due(self.now),
+            View::Chat | View::Comparison | View::Indexing | View::Chats => Vec::new(),
+        }
+    }
+
     /// Brings what depends on the size up to date with it.
     fn reflow(&mut self) {
+        if self.view == View::Log {
+            self.reflow_log();
+        }
         let size = self.size;
         self.comparison.reflow(size);
         if let Some(chooser) = self.overlay.as_mut().and_then(Overlay::chooser) {

@@ -3,8 +3,13 @@
 //! A cached chunk cannot know its rank, so the model sees and writes labels (`[dome.md § Closing]`); the screen shows
 //! `[1]`. A label that no source has stays as it is.
 
-use super::{text::Piece, theme::Role};
+use std::ops::Range;
+
+use super::text::Piece;
 use crate::engine::RetrievedChunk;
+
+/// What stands between brackets that are farther apart, in bytes, is no label.
+const LONGEST_LABEL: usize = 1000;
 
 /// A place of an answer that names a source. No two citations of an answer are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,53 +22,52 @@ pub struct Citation {
     pub rank: usize,
 }
 
-/// `paragraph` with the labels of `sources` in brackets replaced by their ranks; `base` is where the paragraph begins
-/// in the answer's text.
-pub fn cite(paragraph: &str, base: usize, sources: &[RetrievedChunk]) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::new();
-    let mut rest = paragraph;
-    let mut plain = String::new();
-    while let Some(open) = rest.find('[') {
-        let inside = &rest[open + 1..];
-        let close = inside.find([']', '[']);
-        let ranks = match close {
-            Some(close) if inside[close..].starts_with(']') => ranks(&inside[..close], sources),
-            _ => Vec::new(),
-        };
-        let after = match (close, ranks.is_empty()) {
-            (Some(close), false) => open + 1 + close + 1,
-            _ => open + 1,
-        };
-        if ranks.is_empty() {
-            plain.push_str(&rest[..after]);
-        } else {
-            plain.push_str(&rest[..open]);
-            if !plain.is_empty() {
-                pieces.push(Piece::new(std::mem::take(&mut plain), Role::Base));
-            }
-            let at = base + paragraph.len() - rest.len() + open;
-            pieces.extend(citations(at, ranks));
-        }
-        rest = &rest[after..];
-    }
-    plain.push_str(rest);
-    if !plain.is_empty() {
-        pieces.push(Piece::new(plain, Role::Base));
-    }
-    pieces
+/// A label in an answer's text, and the ranks of the sources it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cited {
+    /// Where it is in the text, brackets included.
+    pub range: Range<usize>,
+    pub ranks: Vec<usize>,
 }
 
-/// The label at `at` as the numbers that stand for it.
-fn citations(at: usize, ranks: Vec<usize>) -> impl Iterator<Item = Piece> {
-    ranks.into_iter().enumerate().map(move |(number, rank)| Piece::citation(Citation { at, number, rank }))
+impl Cited {
+    /// The numbers that stand for the label; `base` is where the text begins in the answer's.
+    pub fn pieces(&self, base: usize) -> impl Iterator<Item = Piece> {
+        let at = base + self.range.start;
+        let number = move |(number, rank): (usize, &usize)| Citation { at, number, rank: *rank };
+        self.ranks.iter().enumerate().map(number).map(Piece::citation)
+    }
+}
+
+/// The labels of `sources` that stand in brackets in `text`, from first to last.
+pub fn find(text: &str, sources: &[RetrievedChunk]) -> Vec<Cited> {
+    let mut found = Vec::new();
+    if sources.is_empty() || !text.contains('[') {
+        return found;
+    }
+    let labels: Vec<_> = sources.iter().map(|source| (normal(&source.label), source.rank)).collect();
+    let mut at = 0;
+    while let Some(open) = text[at..].find('[').map(|open| at + open) {
+        at = open + 1;
+        let Some(close) = text[at..].find([']', '[']).map(|close| at + close) else { break };
+        if text.as_bytes()[close] == b'[' || close - open > LONGEST_LABEL {
+            continue;
+        }
+        let ranks = ranks(&text[at..close], &labels);
+        if !ranks.is_empty() {
+            found.push(Cited { range: open..close + 1, ranks });
+            at = close + 1;
+        }
+    }
+    found
 }
 
 /// The ranks that the text between brackets names: one label or several with `;` between them. None unless each is
 /// a source's.
-fn ranks(inside: &str, sources: &[RetrievedChunk]) -> Vec<usize> {
+fn ranks(inside: &str, labels: &[(String, usize)]) -> Vec<usize> {
     let mut ranks = Vec::new();
     for label in inside.split(';') {
-        let named = with_label(label, sources);
+        let named = with_label(label, labels);
         if named.is_empty() {
             return Vec::new();
         }
@@ -78,20 +82,17 @@ fn ranks(inside: &str, sources: &[RetrievedChunk]) -> Vec<usize> {
 
 /// Every source with this label (a long section is several chunks under one label), or the only source of the file
 /// of this name.
-fn with_label(label: &str, sources: &[RetrievedChunk]) -> Vec<usize> {
+fn with_label(label: &str, labels: &[(String, usize)]) -> Vec<usize> {
     let label = normal(label);
     if label.is_empty() {
         return Vec::new();
     }
-    let same = sources.iter().filter(|source| normal(&source.label) == label);
-    let ranks: Vec<_> = same.map(|source| source.rank).collect();
+    let ranks: Vec<_> = labels.iter().filter(|(own, _)| *own == label).map(|(_, rank)| *rank).collect();
     if !ranks.is_empty() {
         return ranks;
     }
-    let of_file = sources
-        .iter()
-        .filter(|source| normal(&source.label).split_once(" § ").is_some_and(|(file, _)| file == label));
-    let ranks: Vec<_> = of_file.map(|source| source.rank).collect();
+    let of_file = |own: &str| own.split_once(" § ").is_some_and(|(file, _)| file == label);
+    let ranks: Vec<_> = labels.iter().filter(|(own, _)| of_file(own)).map(|(_, rank)| *rank).collect();
     if ranks.len() == 1 { ranks } else { Vec::new() }
 }
 
@@ -130,7 +131,12 @@ mod tests {
             source(3, "dome.md § Closing"),
             source(4, "run [1].txt"),
         ];
-        cite(text, 0, &sources).into_iter().map(|piece| piece.text).collect()
+        let mut out = text.to_owned();
+        for cited in find(text, &sources).into_iter().rev() {
+            let numbers: String = cited.pieces(0).map(|piece| piece.text).collect();
+            out.replace_range(cited.range, &numbers);
+        }
+        out
     }
 
     #[test]
@@ -153,15 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn only_numbers_have_the_role() {
-        let pieces = cite("Shut [a.md § B] now", 100, &[source(1, "a.md § B")]);
-        assert_eq!(
-            pieces,
-            [
-                Piece::new("Shut ", Role::Base),
-                Piece::citation(Citation { at: 105, number: 0, rank: 1 }),
-                Piece::new(" now", Role::Base)
-            ]
-        );
+    fn a_number_knows_where_its_label_is() {
+        let found = find("Shut [a.md § B] now", &[source(1, "a.md § B")]);
+        let pieces: Vec<_> = found[0].pieces(100).collect();
+        assert_eq!(pieces, [Piece::citation(Citation { at: 105, number: 0, rank: 1 })]);
     }
 }

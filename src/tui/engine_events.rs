@@ -15,6 +15,7 @@ const LISTED_ISSUES: usize = 6;
 
 impl App {
     pub(super) fn on_engine(&mut self, event: Event) -> Vec<Effect> {
+        self.follow_timings(&event);
         match event {
             Event::Ready(status) => self.status = Some(status),
             Event::Progress { id, .. } if self.comparison.expects(id) => {}
@@ -47,6 +48,7 @@ impl App {
     pub(super) fn on_sent(&mut self, command: Command) -> Vec<Effect> {
         match command {
             Command::Ask(request) => {
+                self.timings.selected = None;
                 if let Some(index) = self.running() {
                     self.transcript.change(index, |entry| {
                         if let Entry::Turn(turn) = entry {

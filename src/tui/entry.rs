@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    citations::cite,
-    format, phase_bar,
+    format,
+    laid::GUTTER,
+    phase_bar,
     text::{Piece, Row, flow, wrap},
     theme::Role,
 };
@@ -12,11 +13,6 @@ use crate::{
     config::Strategy,
     engine::{CacheOrigin, Failure, Progress, RequestId, RetrievedChunk, Selection, StopReason, Timings},
 };
-
-/// Cells before the text: the mark of a question or of a notice stands there.
-const GUTTER: usize = 2;
-/// Where the rows after an answer's text begin, as places go: after any text.
-const AFTER_TEXT: usize = usize::MAX / 2;
 
 /// Something in the conversation.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,88 +143,15 @@ impl Entry {
     }
 }
 
-/// An entry's rows at one width. Rows of finished paragraphs stay while an answer grows.
-#[derive(Debug, Clone, Default)]
-pub struct Laid {
-    pub rows: Vec<Row>,
-    /// The last row but one shows what is going on now; whoever draws fills it in.
-    pub live: bool,
-    width: usize,
-    /// The answer's text up to here, in bytes, is in the first `closed_rows` rows for good.
-    closed_bytes: usize,
-    closed_rows: usize,
-    sources: usize,
-}
-
-impl Laid {
-    /// The rows of `entry` at `width`; the last one is blank. Takes over from `self` the rows of paragraphs that have
-    /// not changed, where `grown` says that the answer has only become longer.
-    pub fn update(&mut self, entry: &Entry, width: usize, grown: bool) {
-        if !grown || self.width != width || self.closed_rows == 0 || self.sources != entry.sources().len() {
-            *self = Self { width, sources: entry.sources().len(), ..Self::default() };
-        }
-        match entry {
-            Entry::Turn(turn) => self.turn(turn),
-            Entry::Note(note) => self.rows = note_rows(note, width),
-        }
-        self.rows.push(Row { pieces: Vec::new(), at: usize::MAX });
-    }
-
-    fn turn(&mut self, turn: &Turn) {
-        if self.closed_rows == 0 {
-            self.rows = question_rows(turn, self.width);
-            self.closed_rows = self.rows.len();
-        }
-        self.rows.truncate(self.closed_rows);
-        let closed = turn.text.rfind('\n').map_or(0, |index| index + 1);
-        if closed > self.closed_bytes {
-            self.paragraphs(turn, self.closed_bytes..closed - 1);
-            self.closed_bytes = closed;
-            self.closed_rows = self.rows.len();
-        }
-        if closed < turn.text.len() {
-            self.paragraphs(turn, closed..turn.text.len());
-        }
-        let mut tail = tail_rows(turn, self.width);
-        for (index, row) in tail.iter_mut().enumerate() {
-            row.at = AFTER_TEXT + index;
-        }
-        self.rows.extend(tail);
-        self.live = turn.is_running();
-    }
-
-    fn paragraphs(&mut self, turn: &Turn, range: std::ops::Range<usize>) {
-        let mut at = turn.question.len() + 1 + range.start;
-        for paragraph in turn.text[range].split('\n') {
-            let pieces = cite(paragraph, at - turn.question.len() - 1, &turn.sources);
-            let rows = wrap(&pieces, self.width.saturating_sub(GUTTER), hang(paragraph));
-            self.rows.extend(rows.into_iter().map(|row| indented(row, "  ", Role::Base, at)));
-            at += paragraph.len() + 1;
-        }
-    }
-}
-
-/// How far the rows after a list item's first are indented: to under its text.
-fn hang(paragraph: &str) -> usize {
-    let text = paragraph.trim_start_matches(' ');
-    let spaces = paragraph.len() - text.len();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let mark = match &text[digits..] {
-        rest if digits > 0 && (rest.starts_with(". ") || rest.starts_with(") ")) => digits + 2,
-        rest if digits == 0 && ["- ", "* ", "+ ", "• "].iter().any(|mark| rest.starts_with(mark)) => 2,
-        _ => 0,
-    };
-    (spaces + mark).min(12)
-}
-
-fn question_rows(turn: &Turn, width: usize) -> Vec<Row> {
+/// The question, and a blank row.
+pub fn question_rows(turn: &Turn, width: usize) -> Vec<Row> {
     let mut rows = marked("❯", Role::Accent, &turn.question, Role::Question, width);
     rows.push(Row { pieces: Vec::new(), at: turn.question.len() });
     rows
 }
 
 /// What follows the answer's text. While the answer is under way, the last row is for what it is doing.
-fn tail_rows(turn: &Turn, width: usize) -> Vec<Row> {
+pub fn tail_rows(turn: &Turn, width: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     if !turn.text.is_empty() {
         rows.push(Row::blank());
@@ -293,7 +216,8 @@ fn source_rows(sources: &[RetrievedChunk], width: usize) -> Vec<Row> {
         .collect()
 }
 
-fn note_rows(note: &Note, width: usize) -> Vec<Row> {
+/// What the program says of itself.
+pub fn note_rows(note: &Note, width: usize) -> Vec<Row> {
     let (mark, role) = match note.severity {
         Severity::Info => ("·", Role::Base),
         Severity::Success => ("✓", Role::Success),
@@ -361,44 +285,5 @@ pub mod tests {
         turn.stage = Stage::Answered(StopReason::EndOfText);
         turn.sources = labels.iter().enumerate().map(source).collect();
         Entry::Turn(Box::new(turn))
-    }
-
-    fn turn(text: &str, stage: Stage) -> Entry {
-        let mut turn = Turn::new("How?".to_owned(), Strategy::Ape, Duration::ZERO);
-        turn.text = text.to_owned();
-        turn.stage = stage;
-        Entry::Turn(Box::new(turn))
-    }
-
-    #[test]
-    fn a_growing_answer_is_laid_out_as_if_it_had_come_at_once() {
-        let text =
-            "First paragraph, long enough to wrap.\n\n- a list item that wraps too\n- and\n日本語の文書 end";
-        for width in [8, 20, 33] {
-            let mut grown = Laid::default();
-            for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
-                let entry = turn(&text[..end], Stage::Streaming);
-                grown.update(&entry, width, true);
-                let mut whole = Laid::default();
-                whole.update(&entry, width, false);
-                assert_eq!(grown.rows, whole.rows, "{width}: {:?}", &text[..end]);
-            }
-        }
-    }
-
-    #[test]
-    fn places_only_grow_and_rows_fit() {
-        let mut laid = Laid::default();
-        laid.update(&turn("One two three four.\nFive six seven.", Stage::Cancelled), 12, false);
-        assert!(laid.rows.is_sorted_by_key(|row| row.at), "{:#?}", laid.rows);
-        assert!(laid.rows.iter().all(|row| row.width() <= 12), "{:#?}", laid.rows);
-    }
-
-    #[test]
-    fn list_items_hang_under_their_text() {
-        assert_eq!(
-            [hang("- a"), hang("12. a"), hang("  * a"), hang("a - b"), hang("3 a"), hang("")],
-            [2, 4, 4, 0, 0, 0]
-        );
     }
 }

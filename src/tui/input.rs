@@ -119,6 +119,12 @@ impl Input {
         }
     }
 
+    /// Puts `text` in the place of what is there.
+    pub fn put(&mut self, text: &str) {
+        self.recalled = None;
+        self.set(text);
+    }
+
     fn recall(&mut self, index: usize) {
         self.recalled = Some(index);
         let text = self.history[index].clone();

@@ -1,7 +1,9 @@
-//! Every key of the table, pressed where it holds.
+//! Every key of the tables, pressed where it holds.
 
 mod comparison;
+mod log;
 mod sources;
+mod timings;
 
 use std::time::Duration;
 
@@ -139,6 +141,7 @@ fn state_for(binding: &Binding) -> App {
         Context::Chats => drop(app.open(View::Chats)),
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
+        Context::Completion => type_text(&mut app, "/s"),
         Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
         Context::Files => sources::open_files(&mut app),
         _ => {}
@@ -189,6 +192,15 @@ fn check(binding: &Binding, chord: Chord) {
         Action::Cancel => {
             assert_eq!(press(&mut app, chord), [Effect::Cancel(ID)]);
             assert_eq!(stage(&app), Stage::Cancelled);
+        }
+        Action::Complete => {
+            press(&mut app, chord);
+            assert_eq!(app.input.text(), "/search ");
+        }
+        Action::PreviousCompletion | Action::NextCompletion => {
+            press(&mut app, chord);
+            press_code(&mut app, KeyCode::Tab);
+            assert_eq!(app.input.text(), "/strategy ", "the other of two");
         }
         Action::OlderQuestion => {
             press(&mut app, chord);
@@ -259,7 +271,9 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::OpenThemes => {}
         Action::Comparison(action) => comparison::check(&mut app, chord, action),
-        Action::Indexing(_) | Action::Chats(_) | Action::Log(_) => {}
+        Action::Indexing(_) | Action::Chats(_) => {}
+        Action::Log(action) => log::check(&mut app, chord, action),
+        Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
             check_palette(&mut app, chord, action);
         }

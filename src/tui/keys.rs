@@ -7,6 +7,7 @@ mod indexing;
 mod log;
 mod overlays;
 mod sources;
+mod timings;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -16,6 +17,7 @@ pub use indexing::IndexingAction;
 pub use log::LogAction;
 pub use overlays::OverlayAction;
 pub use sources::SourcesAction;
+pub use timings::TimingsAction;
 
 use super::app::View;
 
@@ -32,6 +34,8 @@ pub enum Context {
     Themes,
     /// An answer is under way.
     Answering,
+    /// A slash command is being typed and can be completed.
+    Completion,
     /// The question is empty, and something is chosen for it.
     Chips,
     /// The question is empty.
@@ -72,7 +76,12 @@ impl Context {
         match self {
             Self::Help => "This help",
             Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
-            Self::Answering | Self::Chips | Self::EmptyInput | Self::History | Self::Input => "Question",
+            Self::Answering
+            | Self::Completion
+            | Self::Chips
+            | Self::EmptyInput
+            | Self::History
+            | Self::Input => "Question",
             Self::Conversation => "Conversation",
             Self::Sources => "Sources",
             Self::Timings => "Timings",
@@ -93,6 +102,9 @@ pub enum Action {
     DeleteWord,
     DeleteToLineStart,
     Cancel,
+    Complete,
+    PreviousCompletion,
+    NextCompletion,
     OlderQuestion,
     NewerQuestion,
     PageUp,
@@ -115,6 +127,7 @@ pub enum Action {
     Chats(ChatsAction),
     Log(LogAction),
     Sources(SourcesAction),
+    Timings(TimingsAction),
     Overlay(OverlayAction),
     Redraw,
     Suspend,
@@ -167,13 +180,14 @@ const fn bind(
 }
 
 /// The tables, in the order in which the footer shows their keys and the help their sections.
-const TABLES: [&[Binding]; 7] = [
+const TABLES: [&[Binding]; 8] = [
     overlays::BINDINGS,
     comparison::BINDINGS,
     indexing::BINDINGS,
     chats::BINDINGS,
     log::BINDINGS,
     sources::BINDINGS,
+    timings::BINDINGS,
     chat::BINDINGS,
 ];
 
@@ -224,11 +238,12 @@ pub fn action(event: &KeyEvent, contexts: &[Context]) -> Option<Action> {
 
 /// The bindings with a hint that work where `contexts` hold.
 pub fn hints(contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
-    bindings().filter(move |binding| {
+    bindings().filter(|binding| contexts.contains(&binding.context)).filter(move |binding| {
         let reached = binding.chords.first().is_some_and(|chord| {
             action(&KeyEvent::new(chord.code, chord.modifiers), contexts) == Some(binding.action)
         });
-        binding.hint.is_some() && reached
+        // Another context may have the same action on the same key: it is named once.
+        contexts.contains(&binding.context) && binding.hint.is_some() && reached
     })
 }
 

@@ -11,7 +11,8 @@
 //! | [`keys`] | the one table of keys, from which footer and help are made |
 //! | [`theme`] | roles of things on the screen, and the files that give them a style |
 //! | `transcript`, `entry` | the conversation, wrapped once per message and width |
-//! | `text`, `citations`, `phase_bar` | text as rows of cells; labels to numbers; timings to a bar |
+//! | `text`, `citations`, `phase_bar`, `gauge` | text as rows of cells; labels to numbers; numbers to bars |
+//! | `timings`, `full_cost`, `rate` | which answer is timed, what `full` would have cost, how fast things go |
 //! | `panes`, `shelf`, `input` | which pane is where at which size; the sources; the question |
 //! | [`scenes`] | states of the screen, for its tests and its pictures |
 //! | `overlay`, `chooser`, `palette`, `field` | what lies over a view; a list that typing narrows; every action by name |
@@ -24,22 +25,28 @@ mod chips;
 pub mod chooser;
 mod citations;
 mod comparison;
+mod completion;
 mod editor;
 mod engine_events;
 mod entry;
 pub mod field;
 mod files;
 mod format;
+mod full_cost;
+mod gauge;
 mod indexing;
 mod input;
 #[cfg(test)]
 mod key_tests;
 pub mod keys;
+mod laid;
 mod log;
+mod markdown;
 mod overlay;
 mod palette;
 mod panes;
 mod phase_bar;
+mod rate;
 mod reader;
 mod run;
 mod save;
@@ -47,6 +54,7 @@ pub mod scenes;
 mod shelf;
 mod slash;
 mod sources;
+mod stderr;
 mod terminal;
 pub mod text;
 pub mod theme;
@@ -57,6 +65,7 @@ mod view;
 pub use app::{App, Effect, Msg, View, What};
 pub use citations::Citation;
 pub use entry::{Entry, Note, Severity, Stage, Turn};
+pub use log::LogTail;
 pub use run::{ScreenError, run, run_with};
 pub use theme::Theme;
 pub use view::draw;

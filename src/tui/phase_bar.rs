@@ -1,4 +1,5 @@
-//! Where the time of an answer went: a bar with a segment for each phase, and a legend.
+//! Where the time of an answer went, in short: key figures, a bar with a segment for each phase, and what the longest
+//! segments are. The timings pane has the rest.
 
 use super::{
     format::{bytes, count, duration, thousands},
@@ -22,15 +23,16 @@ pub const LOOKS: [(Role, &str); 7] = [
 /// The widest bar; longer ones say nothing more.
 const MAX_BAR: usize = 72;
 
-/// Headline, bar and legend of one answer, in rows of at most `width` cells.
+/// Key figures, bar and legend of one answer, in rows of at most `width` cells.
 pub fn rows(timings: &Timings, strategy: &str, width: usize) -> Vec<Row> {
     let mut rows = flow(&headline(timings, strategy), width, 2);
     rows.push(bar(timings, width.min(MAX_BAR)));
-    rows.extend(flow(&legend(timings), width, 2));
+    rows.extend(legend(timings, width));
     rows
 }
 
-fn headline(timings: &Timings, strategy: &str) -> Vec<Vec<Piece>> {
+/// Time to the first token, speed, time in all, strategy.
+pub fn headline(timings: &Timings, strategy: &str) -> Vec<Vec<Piece>> {
     let figure =
         |text: String, what: &str| vec![Piece::new(text, Role::Title), Piece::new(what, Role::Muted)];
     let mut items = Vec::new();
@@ -45,7 +47,8 @@ fn headline(timings: &Timings, strategy: &str) -> Vec<Vec<Piece>> {
     items
 }
 
-fn bar(timings: &Timings, width: usize) -> Row {
+/// A segment for each phase, in proportion to its time.
+pub fn bar(timings: &Timings, width: usize) -> Row {
     let seconds = timings.phases().map(|phase| phase.seconds);
     let cells = segments(&seconds, width);
     let pieces = LOOKS.iter().zip(cells).filter(|(_, cells)| *cells > 0);
@@ -70,31 +73,34 @@ fn segments<const N: usize>(seconds: &[f64; N], width: usize) -> [usize; N] {
     cells
 }
 
-fn legend(timings: &Timings) -> Vec<Vec<Piece>> {
+/// What the segments are, in one row: as many phases as fit, the longest first chosen, in the order in which they run.
+/// `None` where nothing took any time.
+fn legend(timings: &Timings, width: usize) -> Option<Row> {
     let phases = timings.phases();
-    let details = details(timings);
-    let shown = phases
-        .iter()
-        .zip(LOOKS)
-        .zip(details)
-        .filter(|((phase, _), detail)| phase.seconds > 0.0 || detail.is_some());
-    shown
-        .map(|((phase, (role, glyph)), detail)| {
-            let mut item = vec![
-                Piece::new(glyph, role),
-                Piece::new(format!(" {} ", phase.name), Role::Muted),
-                Piece::new(duration(phase.seconds), Role::Base),
-            ];
-            if let Some(detail) = detail {
-                item.push(Piece::new(format!(" ({detail})"), Role::Muted));
-            }
-            item
-        })
-        .collect()
+    let mut by_time: Vec<usize> = (0..phases.len()).filter(|index| phases[*index].seconds > 0.0).collect();
+    by_time.sort_by(|a, b| phases[*b].seconds.total_cmp(&phases[*a].seconds));
+    let item = |index: &usize| {
+        let (role, glyph) = LOOKS[*index];
+        vec![
+            Piece::new(glyph, role),
+            Piece::new(format!(" {} ", phases[*index].name), Role::Muted),
+            Piece::new(duration(phases[*index].seconds), Role::Base),
+        ]
+    };
+    while !by_time.is_empty() {
+        let mut in_order = by_time.clone();
+        in_order.sort_unstable();
+        let mut row = flow(&in_order.iter().map(item).collect::<Vec<_>>(), width, 2);
+        if row.len() == 1 {
+            return row.pop();
+        }
+        by_time.pop();
+    }
+    None
 }
 
 /// What a phase worked on, in the order of the phases.
-fn details(timings: &Timings) -> [Option<String>; 7] {
+pub fn details(timings: &Timings) -> [Option<String>; 7] {
     let Timings { load, encode, prefill, decode, .. } = timings;
     let files = (load.files > 0).then(|| format!("{}, {}", count(load.files, "file"), bytes(load.bytes)));
     let memory = (load.memory_hits > 0).then(|| format!("{} from memory", load.memory_hits));
@@ -134,6 +140,17 @@ mod tests {
     fn glyphs_differ() {
         let glyphs: std::collections::BTreeSet<_> = LOOKS.iter().map(|(_, glyph)| glyph).collect();
         assert_eq!(glyphs.len(), LOOKS.len());
+    }
+
+    #[test]
+    fn the_legend_keeps_the_longest_phases_in_their_order() {
+        let mut timings = Timings { retrieve_seconds: 0.002, assemble_seconds: 0.5, ..Timings::default() };
+        timings.decode.seconds = 4.2;
+        let legend = |width| legend(&timings, width).map(|row| row.text());
+        assert_eq!(legend(60).as_deref(), Some("▂ retrieve 2.0 ms  ▁ assemble 500 ms  ▄ decode 4.20 s"));
+        assert_eq!(legend(50).as_deref(), Some("▁ assemble 500 ms  ▄ decode 4.20 s"));
+        assert_eq!(legend(20).as_deref(), Some("▄ decode 4.20 s"));
+        assert_eq!(legend(9), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
 mod editing;
+mod log_file;
+mod outside;
 
 use std::{
     io::{self, IsTerminal},
@@ -17,6 +19,8 @@ use tokio::{
     sync::{mpsc::UnboundedReceiver, oneshot},
     time,
 };
+
+use outside::Outside;
 
 use super::{
     app::{App, Effect, Msg, What},
@@ -66,8 +70,9 @@ pub fn run_with(
         let mut screen = Screen::open()?;
         let app = App::new(theme, config.answer.strategy, screen.size()?);
         let keys = Some(EventStream::new());
-        let mut chat = Chat { app, opened: Instant::now(), send, next_request, keys, editor: None };
-        chat.run(&mut screen, events).await?;
+        let (outside, results) = Outside::new(config);
+        let mut chat = Chat { app, opened: Instant::now(), send, next_request, outside, keys, editor: None };
+        chat.run(&mut screen, events, results).await?;
         Ok(())
     })
 }
@@ -77,6 +82,7 @@ struct Chat<S, N> {
     opened: Instant,
     send: S,
     next_request: N,
+    outside: Outside,
     /// `None` while another program has the terminal: it must not miss a key.
     keys: Option<EventStream>,
     /// The editor that has the terminal; it gives how it ended.
@@ -91,7 +97,12 @@ enum Next {
 }
 
 impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
-    async fn run(&mut self, screen: &mut Screen, mut events: UnboundedReceiver<Event>) -> io::Result<()> {
+    async fn run(
+        &mut self,
+        screen: &mut Screen,
+        mut events: UnboundedReceiver<Event>,
+        mut results: UnboundedReceiver<What>,
+    ) -> io::Result<()> {
         let mut told_to_end = pin!(told_to_end()?);
         let mut interrupts = Interrupts::new()?;
         let mut engine_runs = true;
@@ -130,6 +141,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                         self.on(What::EngineGone, screen)?
                     }
                 },
+                Some(what) = results.recv() => self.on(what, screen)?,
                 () = sleep_until(wake) => match changed {
                     true => continue,
                     false => self.on(What::Tick, screen)?,
@@ -163,6 +175,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                         .and_then(|directory| save(&directory, &stem, extension, &text));
                     self.on(What::Saved(saved), screen)?;
                 }
+                Effect::ReadLog => self.outside.read_log(),
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
                     screen.suspend()?;

@@ -103,6 +103,11 @@ impl Stage {
         effects
     }
 
+    /// The strategy with which the next question is answered.
+    pub fn strategy(&self) -> Strategy {
+        self.app.strategy
+    }
+
     /// The commands that were sent.
     pub fn sent(&self) -> &[Command] {
         &self.sent

@@ -1,52 +1,122 @@
 //! Slash commands: what is typed in the place of a question and begins with `/`.
+//!
+//! [`COMMANDS`] is their one table; completion, palette, help and mistakes are all made from it.
 
 use std::path::PathBuf;
 
-use super::format;
+use super::{format, keys::Action};
 use crate::config::Strategy;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slash {
-    Help,
-    Quit,
+    /// What a key does, too.
+    Do(Action),
     Strategy(Strategy),
     Index(PathBuf),
     Search(String),
     Compare(Option<String>),
 }
 
-/// The commands and what they do, for the help.
-pub const COMMANDS: [(&str, &str); 6] = [
-    ("/index PATH", "Index and encode a folder or a file"),
-    ("/search WORDS", "Show the chunks that hold the words"),
-    ("/compare [QUESTION]", "Answer with each strategy: the question, or the last one"),
-    ("/strategy NAME", "Answer with ape, parallel, concat or full"),
-    ("/help", "This help"),
-    ("/quit", "Quit"),
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct SlashCommand {
+    /// With the slash: `/index`.
+    pub name: &'static str,
+    /// What follows the name, as the help writes it: `PATH`, `[md|json]`; empty where nothing does.
+    pub argument: &'static str,
+    /// What it does, for help, completion and palette.
+    pub description: &'static str,
+    /// The words that can follow it, where they are few and known.
+    pub words: fn() -> Vec<&'static str>,
+    meaning: Meaning,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Meaning {
+    /// Nothing follows the name.
+    Action(Action),
+    /// From what follows the name, without blanks around it, or why that cannot be.
+    Argument(fn(&str) -> Result<Slash, String>),
+}
+
+/// Every command.
+#[rustfmt::skip]
+pub const COMMANDS: &[SlashCommand] = &[
+    with("/index", "PATH", "Index and encode a folder or a file", nothing, index),
+    with("/search", "WORDS", "Show the chunks that hold the words", nothing, search),
+    with("/compare", "[QUESTION]", "Answer with each strategy: the question, or the last one", nothing, compare),
+    with("/strategy", "NAME", "Answer with ape, parallel, concat or full", strategies, strategy),
+    action("/help", "Keys and commands", Action::OpenHelp),
+    action("/quit", "Quit", Action::Quit),
 ];
+
+/// A command that does what a key does.
+const fn action(name: &'static str, description: &'static str, action: Action) -> SlashCommand {
+    SlashCommand { name, argument: "", description, words: nothing, meaning: Meaning::Action(action) }
+}
+
+/// A command with something after its name.
+const fn with(
+    name: &'static str,
+    argument: &'static str,
+    description: &'static str,
+    words: fn() -> Vec<&'static str>,
+    parse: fn(&str) -> Result<Slash, String>,
+) -> SlashCommand {
+    SlashCommand { name, argument, description, words, meaning: Meaning::Argument(parse) }
+}
+
+impl SlashCommand {
+    /// Name and argument, as the help writes them: `/index PATH`.
+    pub fn usage(&self) -> String {
+        format!("{} {}", self.name, self.argument).trim_end().to_owned()
+    }
+}
 
 /// What `text` commands, or why it is not understood.
 pub fn parse(text: &str) -> Result<Slash, String> {
     let (name, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let argument = argument.trim();
-    match (name, argument) {
-        ("/help", "") => Ok(Slash::Help),
-        ("/quit", "") => Ok(Slash::Quit),
-        ("/strategy", name) => format::strategy_named(name).map(Slash::Strategy).ok_or_else(|| {
-            let known = format::STRATEGIES.map(format::strategy).join(", ");
-            format!("`/strategy` takes the name of a strategy: {known}.")
-        }),
-        ("/index", "") => Err("`/index` takes the path of a folder or a file: `/index ~/notes`.".to_owned()),
-        ("/index", path) => Ok(Slash::Index(path.into())),
-        ("/search", "") => Err("`/search` takes words to look for: `/search dome wind`.".to_owned()),
-        ("/search", words) => Ok(Slash::Search(words.to_owned())),
-        ("/compare", "") => Ok(Slash::Compare(None)),
-        ("/compare", question) => Ok(Slash::Compare(Some(question.to_owned()))),
-        ("/help" | "/quit", _) => Err(format!("`{name}` takes nothing after it.")),
-        _ => {
-            let known = COMMANDS.map(|(command, _)| command.split(' ').next().unwrap_or(command)).join(", ");
-            Err(format!("There is no command `{name}`. There are {known}."))
-        }
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        let known: Vec<_> = COMMANDS.iter().map(|command| command.name).collect();
+        return Err(format!("There is no command `{name}`. There are {}.", known.join(", ")));
+    };
+    match command.meaning {
+        Meaning::Argument(parse) => parse(argument),
+        Meaning::Action(action) if argument.is_empty() => Ok(Slash::Do(action)),
+        Meaning::Action(_) => Err(format!("`{name}` takes nothing after it.")),
+    }
+}
+
+fn nothing() -> Vec<&'static str> {
+    Vec::new()
+}
+
+fn strategies() -> Vec<&'static str> {
+    format::STRATEGIES.map(format::strategy).to_vec()
+}
+
+fn strategy(name: &str) -> Result<Slash, String> {
+    format::strategy_named(name)
+        .map(Slash::Strategy)
+        .ok_or_else(|| format!("`/strategy` takes the name of a strategy: {}.", strategies().join(", ")))
+}
+
+fn index(path: &str) -> Result<Slash, String> {
+    match path {
+        "" => Err("`/index` takes the path of a folder or a file: `/index ~/notes`.".to_owned()),
+        path => Ok(Slash::Index(path.into())),
+    }
+}
+
+fn compare(question: &str) -> Result<Slash, String> {
+    Ok(Slash::Compare((!question.is_empty()).then(|| question.to_owned())))
+}
+
+fn search(words: &str) -> Result<Slash, String> {
+    match words {
+        "" => Err("`/search` takes words to look for: `/search dome wind`.".to_owned()),
+        words => Ok(Slash::Search(words.to_owned())),
     }
 }
 
@@ -56,8 +126,8 @@ mod tests {
 
     #[test]
     fn commands_are_understood() {
-        assert_eq!(parse("/help"), Ok(Slash::Help));
-        assert_eq!(parse("/quit "), Ok(Slash::Quit));
+        assert_eq!(parse("/help"), Ok(Slash::Do(Action::OpenHelp)));
+        assert_eq!(parse("/quit "), Ok(Slash::Do(Action::Quit)));
         assert_eq!(parse("/strategy full"), Ok(Slash::Strategy(Strategy::Full)));
         assert_eq!(parse("/index  my notes/2026 "), Ok(Slash::Index("my notes/2026".into())));
         assert_eq!(parse("/compare"), Ok(Slash::Compare(None)));
@@ -77,6 +147,20 @@ mod tests {
         ] {
             let message = parse(text).expect_err(text);
             assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn every_command_takes_the_words_it_lists_and_has_a_name_of_its_own() {
+        for (number, command) in COMMANDS.iter().enumerate() {
+            assert!(command.name.starts_with('/') && !command.description.is_empty(), "{command:?}");
+            assert!(COMMANDS[..number].iter().all(|other| other.name != command.name), "{}", command.name);
+            for word in (command.words)() {
+                assert!(parse(&format!("{} {word}", command.name)).is_ok(), "{} {word}", command.name);
+            }
+            if command.argument.is_empty() {
+                assert!(parse(command.name).is_ok(), "{}", command.name);
+            }
         }
     }
 }

@@ -18,12 +18,15 @@ use crossterm::{
 };
 use ratatui::{Frame, Terminal, backend::CrosstermBackend, layout::Size};
 
+use super::stderr::StandardError;
+
 /// Enough for a whole screen, so that a frame is one write.
 const WRITE_BUFFER: usize = 64 * 1024;
 
 /// The terminal in the hands of the screen. Dropping it gives it back.
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    stderr: StandardError,
     /// Another program has the terminal.
     lent: bool,
     _hook: PanicHook,
@@ -37,17 +40,18 @@ struct PanicHook {
 }
 
 impl Screen {
-    /// Takes the terminal over: raw mode, alternate screen, bracketed paste. A panic of this thread gives it back
+    /// Takes the terminal over: raw mode, alternate screen, bracketed paste, and nothing printed by others. A panic of this thread gives it back
     /// before it is reported; one of another thread goes to the log and leaves the picture alone.
     pub fn open() -> io::Result<Self> {
-        let hook = PanicHook::install();
-        let terminal = take_over().and_then(|()| {
+        let stderr = StandardError::new()?;
+        let hook = PanicHook::install(stderr.clone());
+        let terminal = take_over(&stderr).and_then(|()| {
             Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(WRITE_BUFFER, stdout())))
         });
         match terminal {
-            Ok(terminal) => Ok(Self { terminal, lent: false, _hook: hook }),
+            Ok(terminal) => Ok(Self { terminal, stderr, lent: false, _hook: hook }),
             Err(error) => {
-                give_back();
+                give_back(&stderr);
                 Err(error)
             }
         }
@@ -70,13 +74,13 @@ impl Screen {
 
     /// Gives the terminal to another program, until [`Self::take_back`].
     pub fn lend(&mut self) {
-        give_back();
+        give_back(&self.stderr);
         self.lent = true;
     }
 
     /// Takes the terminal over again; the next picture is drawn whole.
     pub fn take_back(&mut self) -> io::Result<()> {
-        take_over()?;
+        take_over(&self.stderr)?;
         self.lent = false;
         self.clear()
     }
@@ -85,9 +89,9 @@ impl Screen {
     /// the shell brings the program back.
     #[cfg(unix)]
     pub fn suspend(&mut self) -> io::Result<()> {
-        give_back();
+        give_back(&self.stderr);
         rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
-        take_over()?;
+        take_over(&self.stderr)?;
         self.clear()
     }
 
@@ -102,30 +106,32 @@ impl Drop for Screen {
         // What has the terminal now gives it back by itself.
         if !self.lent {
             let _ = self.terminal.backend_mut().flush();
-            give_back();
+            give_back(&self.stderr);
         }
     }
 }
 
-fn take_over() -> io::Result<()> {
+fn take_over(stderr: &StandardError) -> io::Result<()> {
     enable_raw_mode()?;
+    stderr.to_log();
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
 }
 
 /// Undoes [`take_over`]. Where the terminal is gone there is nothing to be done, so errors are left alone.
-fn give_back() {
+fn give_back(stderr: &StandardError) {
+    stderr.to_terminal();
     let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
 }
 
 impl PanicHook {
-    fn install() -> Self {
+    fn install(stderr: StandardError) -> Self {
         let previous: Arc<Hook> = panic::take_hook().into();
         let then = Arc::clone(&previous);
         let screen_thread = thread::current().id();
         panic::set_hook(Box::new(move |panic| {
             if thread::current().id() == screen_thread {
-                give_back();
+                give_back(&stderr);
                 then(panic);
             } else {
                 tracing::error!("a thread panicked: {panic}");

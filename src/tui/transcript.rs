@@ -1,12 +1,17 @@
-//! The conversation as rows: laid out once per entry and width, and the part of it that the reader sees.
+//! The conversation as rows, and the part of it that the reader sees.
+//!
+//! What the reader sees is laid out exactly; of the rest, a little with every change, and until then the number of its
+//! rows is an estimate. The reader's place is an entry, a part of it and a place in that, not a number of rows: an
+//! estimate that turns out wrong moves the scrollbar and nothing else.
 
 mod choice;
 
-use super::{
-    citations::Citation,
-    entry::{Entry, Laid},
-    text::Row,
-};
+use super::{citations::Citation, entry::Entry, laid::Laid, text::Row};
+
+/// Bytes of text that are laid out with every change beside what the reader sees, until everything has been.
+const SPARE_BYTES: usize = 8 * 1024;
+/// A jump over more rows than this goes by their numbers, which may be estimates; a shorter one row by row.
+const LONGEST_WALK: usize = 1000;
 
 /// The conversation, its rows at the present width, and where the reader is in them.
 #[derive(Debug, Clone, Default)]
@@ -15,17 +20,38 @@ pub struct Transcript {
     laid: Vec<Laid>,
     /// The number of each entry's first row, and of the row after the last entry.
     starts: Vec<usize>,
+    /// `starts` is right up to this entry.
+    numbered: usize,
+    /// No entry before this one has a part that has not been laid out.
+    exact: usize,
     width: usize,
     height: usize,
-    /// The first visible row. Of no meaning while `follow` is set.
-    top: usize,
+    /// The first visible row.
+    top: Cursor,
     /// Scrolled away from the newest text.
     reading_back: bool,
-    /// The entry and the place in it to which the reader scrolled. Kept while the width changes, so that going back
-    /// to a width goes back to the row.
-    place: Option<(usize, usize)>,
+    /// Where the reader scrolled to. Kept while the width changes, so that going back to a width goes back to the row.
+    place: Place,
     /// The citation that the keyboard has chosen, and its entry.
     chosen: Option<(usize, Citation)>,
+    /// Bytes of text laid out since the beginning.
+    work: usize,
+}
+
+/// A row, as it is at the present width.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Cursor {
+    entry: usize,
+    part: usize,
+    row: usize,
+}
+
+/// A row, whatever the width.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    entry: usize,
+    part: usize,
+    at: usize,
 }
 
 /// What of a transcript is on the screen.
@@ -48,55 +74,63 @@ impl Transcript {
 
     /// Adds an entry and returns its number. The reader sees it where they were at the newest text.
     pub fn push(&mut self, entry: Entry) -> usize {
+        let mut laid = Laid::default();
+        laid.reset(&entry, self.width);
         self.entries.push(entry);
-        self.laid.push(Laid::default());
+        self.laid.push(laid);
         let index = self.entries.len() - 1;
-        self.lay_out(index, false);
+        self.changed(index);
         index
     }
 
     /// Changes an entry.
     pub fn change(&mut self, index: usize, change: impl FnOnce(&mut Entry)) {
         change(&mut self.entries[index]);
-        self.lay_out(index, false);
+        self.laid[index].reset(&self.entries[index], self.width);
+        self.changed(index);
+        if self.top.entry == index {
+            self.find_place();
+        }
     }
 
     /// Changes an entry in nothing but that its answer becomes longer.
     pub fn grow(&mut self, index: usize, change: impl FnOnce(&mut Entry)) {
         change(&mut self.entries[index]);
-        self.lay_out(index, true);
+        self.laid[index].grow(&self.entries[index]);
+        self.changed(index);
     }
 
-    /// Lays everything out anew if the width has changed; the text that the reader sees first stays first.
+    /// Takes the size of the pane over and lays out what is visible in it; the text that the reader sees first stays
+    /// first. To be called after every change, before anything is drawn.
     pub fn resize(&mut self, width: usize, height: usize) {
         self.height = height;
         if width != self.width {
             self.width = width;
-            for index in 0..self.entries.len() {
-                self.laid[index].update(&self.entries[index], width, false);
+            for (laid, entry) in self.laid.iter_mut().zip(&self.entries) {
+                laid.resize(entry, width);
             }
-            self.number(0);
+            (self.numbered, self.exact) = (0, 0);
+            self.find_place();
         }
-        if let Some((index, at)) = self.place.filter(|_| self.reading_back) {
-            let rows = &self.laid[index].rows;
-            let row = rows.partition_point(|row| row.at <= at).saturating_sub(1);
-            self.top = self.starts[index] + row;
-        }
-        self.clamp();
+        self.settle();
+        self.lay_out_more();
+        self.number();
     }
 
     /// Moves the reader by rows, towards the newest text where `rows` is positive.
     pub fn scroll(&mut self, rows: isize) {
-        let bottom = self.bottom();
-        let top = if self.reading_back { self.top } else { bottom };
-        self.top = top.saturating_add_signed(rows).min(bottom);
-        self.reading_back = self.top < bottom;
-        self.place = self.first_place();
-    }
-
-    /// Follows the newest text where there are no rows under the visible ones any more.
-    fn clamp(&mut self) {
-        self.reading_back &= self.top < self.bottom();
+        self.settle();
+        if rows.unsigned_abs() > LONGEST_WALK {
+            let first = self.position().0.saturating_add_signed(rows);
+            return self.show_row(first);
+        }
+        self.top = match rows {
+            0.. => self.on(self.top, rows.unsigned_abs()).unwrap_or_else(|last| last),
+            _ => self.back(self.top, rows.unsigned_abs()),
+        };
+        self.reading_back = true;
+        self.settle();
+        self.keep_place();
     }
 
     /// Moves the reader by a screenful less one row; back where `pages` is negative.
@@ -105,146 +139,215 @@ impl Transcript {
     }
 
     pub fn show_oldest(&mut self) {
-        self.scroll(-(self.rows() as isize));
+        (self.top, self.reading_back) = (Cursor::default(), true);
+        self.settle();
+        self.keep_place();
     }
 
     pub fn show_newest(&mut self) {
         self.reading_back = false;
+        self.settle();
     }
 
-    /// Rows under the last visible one.
+    /// Makes the row of this number the first visible one, as far as numbers are known: for the scrollbar.
+    pub fn show_row(&mut self, row: usize) {
+        self.number();
+        let entry = self.starts.partition_point(|start| *start <= row).saturating_sub(1);
+        let Some(laid) = self.laid.get_mut(entry) else { return self.show_newest() };
+        laid.divide(&self.entries[entry]);
+        let mut left = row - self.starts[entry];
+        let mut part = 0;
+        while part + 1 < laid.parts() && left >= laid.part_rows(part) {
+            left -= laid.part_rows(part);
+            part += 1;
+        }
+        self.lay_out(entry, part);
+        let last = self.laid[entry].part_rows(part).saturating_sub(1);
+        self.top = Cursor { entry, part, row: left.min(last) };
+        self.reading_back = true;
+        self.settle();
+        self.keep_place();
+    }
+
+    /// Rows under the last visible one; an estimate where they have not all been laid out.
     pub fn rows_below(&self) -> usize {
-        if self.reading_back { self.bottom() - self.top.min(self.bottom()) } else { 0 }
+        if !self.reading_back {
+            return 0;
+        }
+        (self.rows().saturating_sub(self.first() + self.height)).max(1)
     }
 
-    /// The number of the first visible row, and of rows in all.
+    /// The number of the first visible row, and of rows in all; estimates until everything has been laid out.
     pub fn position(&self) -> (usize, usize) {
         (self.first(), self.rows())
     }
 
     /// The rows on the screen, from the top.
     pub fn visible(&self) -> impl Iterator<Item = Visible<'_>> {
-        let first = self.first();
-        let entry = self.starts.partition_point(|start| *start <= first).saturating_sub(1);
-        let skip = first - self.starts.get(entry).copied().unwrap_or(0);
-        let rows = self.laid.iter().enumerate().skip(entry).flat_map(|(entry, laid)| {
-            let live = laid.live.then(|| laid.rows.len().saturating_sub(2));
-            let visible = move |(number, row)| Visible { row, entry, live: live == Some(number) };
-            laid.rows.iter().enumerate().map(visible)
+        let Cursor { entry, part, row } = self.top;
+        let parts = (entry..self.laid.len()).flat_map(move |index| {
+            let first = if index == entry { part } else { 0 };
+            (first..self.laid[index].parts()).map(move |part| (index, part))
         });
-        rows.skip(skip).take(self.height)
+        let rows = parts.flat_map(move |(entry, part)| {
+            let rows = self.laid[entry].part(part).unwrap_or_default().iter().enumerate();
+            rows.map(move |(number, row)| Visible {
+                row,
+                entry,
+                live: self.laid[entry].is_live(&self.entries[entry], part, number),
+            })
+        });
+        rows.skip(row).take(self.height)
     }
 
     fn rows(&self) -> usize {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// The number of the first visible row when the newest text is on the screen.
-    fn bottom(&self) -> usize {
-        self.rows().saturating_sub(self.height)
-    }
-
+    /// The number of the first visible row.
     fn first(&self) -> usize {
-        if self.reading_back { self.top.min(self.bottom()) } else { self.bottom() }
+        let Cursor { entry, part, row } = self.top;
+        let start = self.starts.get(entry).copied().unwrap_or(0);
+        start + self.laid.get(entry).map_or(0, |laid| laid.rows_before(part)) + row
     }
 
-    /// The entry and the place in it that the reader sees first; `None` at the newest text.
-    fn first_place(&self) -> Option<(usize, usize)> {
+    /// Lays out what the reader sees. Where nothing is under it, the newest text is followed from now on.
+    fn settle(&mut self) {
+        if self.width == 0 || self.height == 0 {
+            return;
+        }
+        if self.reading_back {
+            self.reading_back = self.on(self.top, self.height).is_ok();
+        }
         if !self.reading_back {
-            return None;
+            let end = Cursor { entry: self.entries.len(), part: 0, row: 0 };
+            self.top = self.back(end, self.height);
         }
-        let first = self.first();
-        let index = self.starts.partition_point(|start| *start <= first).checked_sub(1)?;
-        let row = self.laid.get(index)?.rows.get(first - self.starts[index])?;
-        Some((index, row.at))
+        self.number();
     }
 
-    fn lay_out(&mut self, index: usize, grown: bool) {
-        if self.width > 0 {
-            self.laid[index].update(&self.entries[index], self.width, grown);
+    /// Remembers where the reader has scrolled to.
+    fn keep_place(&mut self) {
+        let Cursor { entry, part, row } = self.top;
+        let rows = self.laid.get(entry).and_then(|laid| laid.part(part));
+        if let Some(row) = rows.and_then(|rows| rows.get(row)) {
+            self.place = Place { entry, part, at: row.at };
         }
-        self.number(index);
-        self.clamp();
     }
 
-    /// Numbers the rows of the entries from `index` on.
-    fn number(&mut self, index: usize) {
-        self.starts.truncate(index + 1);
+    /// Goes to the remembered place, if the reader is not at the newest text.
+    fn find_place(&mut self) {
+        if !self.reading_back {
+            return;
+        }
+        let Place { entry, part, at } = self.place;
+        self.divide(entry);
+        let part = part.min(self.laid[entry].parts().saturating_sub(1));
+        self.lay_out(entry, part);
+        let rows = self.laid[entry].part(part).unwrap_or_default();
+        let row = rows.partition_point(|row| row.at <= at).saturating_sub(1);
+        self.top = Cursor { entry, part, row };
+    }
+
+    /// The row `rows` further on; the last row of all where there are not so many. Lays out what is between.
+    fn on(&mut self, mut cursor: Cursor, rows: usize) -> Result<Cursor, Cursor> {
+        let mut walked = 0;
+        let mut last = cursor;
+        while cursor.entry < self.entries.len() {
+            self.divide(cursor.entry);
+            while cursor.part < self.laid[cursor.entry].parts() {
+                self.lay_out(cursor.entry, cursor.part);
+                let count = self.laid[cursor.entry].part_rows(cursor.part);
+                let here = count.saturating_sub(cursor.row);
+                if walked + here > rows {
+                    cursor.row += rows - walked;
+                    return Ok(cursor);
+                }
+                walked += here;
+                if here > 0 {
+                    last = Cursor { row: count - 1, ..cursor };
+                }
+                (cursor.part, cursor.row) = (cursor.part + 1, 0);
+            }
+            cursor = Cursor { entry: cursor.entry + 1, part: 0, row: 0 };
+        }
+        Err(last)
+    }
+
+    /// The row `rows` further back, or the first of all. Lays out what is between.
+    fn back(&mut self, mut cursor: Cursor, rows: usize) -> Cursor {
+        let mut walked = 0;
+        loop {
+            if walked + cursor.row >= rows {
+                cursor.row -= rows - walked;
+                return cursor;
+            }
+            walked += cursor.row;
+            cursor.row = 0;
+            if cursor.part > 0 {
+                cursor.part -= 1;
+            } else if cursor.entry > 0 {
+                cursor.entry -= 1;
+                self.divide(cursor.entry);
+                cursor.part = self.laid[cursor.entry].parts().saturating_sub(1);
+            } else {
+                return cursor;
+            }
+            self.lay_out(cursor.entry, cursor.part);
+            cursor.row = self.laid[cursor.entry].part_rows(cursor.part);
+        }
+    }
+
+    /// Finds the parts of an entry.
+    fn divide(&mut self, entry: usize) {
+        if self.laid[entry].parts() == 0 {
+            self.laid[entry].divide(&self.entries[entry]);
+            self.numbered = self.numbered.min(entry);
+        }
+    }
+
+    fn lay_out(&mut self, entry: usize, part: usize) {
+        let bytes = self.laid[entry].lay_out(&self.entries[entry], part);
+        if bytes > 0 {
+            self.work += bytes;
+            self.numbered = self.numbered.min(entry);
+        }
+    }
+
+    /// Lays out a bounded part of what the reader does not see, the oldest first.
+    fn lay_out_more(&mut self) {
+        if self.width == 0 {
+            return;
+        }
+        let enough = self.work + SPARE_BYTES;
+        while self.work < enough && self.exact < self.entries.len() {
+            self.divide(self.exact);
+            match self.laid[self.exact].first_not_laid_out() {
+                Some(part) => self.lay_out(self.exact, part),
+                None => self.exact += 1,
+            }
+        }
+    }
+
+    fn changed(&mut self, index: usize) {
+        self.numbered = self.numbered.min(index);
+        self.exact = self.exact.min(index);
+    }
+
+    /// Numbers the rows of the entries that have changed, and of those after them.
+    fn number(&mut self) {
+        self.starts.truncate(self.numbered + 1);
         if self.starts.is_empty() {
             self.starts.push(0);
         }
+        let mut end = self.starts[self.starts.len() - 1];
         for laid in &self.laid[self.starts.len() - 1..] {
-            let end = self.starts[self.starts.len() - 1] + laid.rows.len();
+            end += laid.rows();
             self.starts.push(end);
         }
+        self.numbered = self.laid.len();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{super::entry::Note, *};
-
-    fn transcript(entries: usize) -> Transcript {
-        let mut transcript = Transcript::default();
-        transcript.resize(40, 10);
-        for number in 0..entries {
-            let text = format!("note {number} with a text that takes more than one row of forty cells");
-            transcript.push(Entry::Note(Note::info(text)));
-        }
-        transcript
-    }
-
-    fn first_row(transcript: &Transcript) -> String {
-        transcript.visible().next().expect("something is visible").row.text()
-    }
-
-    #[test]
-    fn follows_the_newest_text_only_at_the_bottom() {
-        let mut transcript = transcript(20);
-        transcript.scroll(-5);
-        let before = first_row(&transcript);
-        transcript.change(19, |entry| *entry = Entry::Note(Note::info("x ".repeat(400))));
-        assert_eq!(first_row(&transcript), before);
-        assert!(transcript.rows_below() > 5);
-        transcript.scroll(1000);
-        assert_eq!(transcript.rows_below(), 0);
-        transcript.change(19, |entry| *entry = Entry::Note(Note::info("y ".repeat(900))));
-        assert_eq!(transcript.rows_below(), 0);
-    }
-
-    #[test]
-    fn resizing_keeps_the_readers_place() {
-        let mut transcript = transcript(50);
-        transcript.show_oldest();
-        transcript.scroll(60);
-        let text = first_row(&transcript);
-        let entry = |transcript: &Transcript| transcript.first_place().map(|(entry, _)| entry);
-        let before = entry(&transcript);
-        for width in [25, 90, 12, 40] {
-            transcript.resize(width, 7);
-            assert_eq!(entry(&transcript), before, "{width}");
-        }
-        transcript.resize(40, 10);
-        assert_eq!(first_row(&transcript), text);
-    }
-
-    #[test]
-    fn scrolling_stops_at_both_ends() {
-        let mut transcript = transcript(9);
-        transcript.scroll(-10_000);
-        assert_eq!(transcript.position().0, 0);
-        assert!(first_row(&transcript).contains("note 0"));
-        transcript.scroll_pages(1);
-        assert_eq!(transcript.position().0, 9);
-        transcript.show_newest();
-        assert_eq!(transcript.rows_below(), 0);
-        assert_eq!(Transcript::default().visible().count(), 0);
-    }
-
-    #[test]
-    fn only_visible_rows_are_walked() {
-        let transcript = transcript(5000);
-        assert_eq!(transcript.visible().count(), 10);
-        assert_eq!(transcript.position().1, 5000 * 3);
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::super::{
-    citations::cite,
+    citations::find,
     text::{Piece, Row, wrap},
     theme::Role,
 };
@@ -54,19 +54,22 @@ impl Words {
             if number > 0 {
                 words.push(Word { text: "\n".to_owned(), space: String::new(), role: Role::Base });
             }
-            for piece in cite(paragraph, 0, sources) {
-                push_words(&mut words, &piece);
+            let mut at = 0;
+            for cited in find(paragraph, sources) {
+                push_words(&mut words, &paragraph[at..cited.range.start]);
+                for piece in cited.pieces(0) {
+                    words.push(Word { text: piece.text, space: String::new(), role: piece.role });
+                }
+                at = cited.range.end;
             }
+            push_words(&mut words, &paragraph[at..]);
         }
         Self(words)
     }
 }
 
-fn push_words(words: &mut Vec<Word>, piece: &Piece) {
-    if piece.role != Role::Base {
-        return words.push(Word { text: piece.text.clone(), space: String::new(), role: piece.role });
-    }
-    for text in piece.text.split_word_bounds() {
+fn push_words(words: &mut Vec<Word>, text: &str) {
+    for text in text.split_word_bounds() {
         match words.last_mut() {
             Some(last) if text.trim().is_empty() && last.text != "\n" => last.space.push_str(text),
             _ => words.push(Word { text: text.to_owned(), space: String::new(), role: Role::Base }),
@@ -148,15 +151,15 @@ impl Compared {
                 (Stretch::Missing(words), Differences::Marked) => {
                     let text = match count(words) {
                         0 => continue,
-                        number => format!("[-{number}-] "),
+                        number => format!("[-{number}-]"),
                     };
-                    push_piece(&mut paragraphs, Piece::new(text, Role::Warning));
+                    push_missing(&mut paragraphs, text);
                 }
                 (Stretch::Missing(words), Differences::Whole) => {
                     let text: String =
                         words.iter().map(|word| format!("{}{}", word.text, word.space)).collect();
                     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                    push_piece(&mut paragraphs, Piece::new(format!("[-{text}-] "), Role::Warning));
+                    push_missing(&mut paragraphs, format!("[-{text}-]"));
                 }
             }
         }
@@ -180,6 +183,16 @@ fn push_piece(paragraphs: &mut [Vec<Piece>], piece: Piece) {
     if let Some(paragraph) = paragraphs.last_mut() {
         paragraph.push(piece);
     }
+}
+
+/// Adds the mark of what is missing. A space keeps it apart from the word before it, or from the one after where there
+/// is one before already.
+fn push_missing(paragraphs: &mut [Vec<Piece>], mark: String) {
+    let Some(paragraph) = paragraphs.last_mut() else { return };
+    let before = paragraph.iter().rev().find(|piece| !piece.text.is_empty());
+    let apart = before.is_none_or(|piece| piece.text.ends_with(' '));
+    let text = if apart { mark + " " } else { format!(" {mark}") };
+    paragraph.push(Piece::new(text, Role::Warning));
 }
 
 /// Adds words to the paragraphs, between marks where there are any. Marks end with their paragraph and begin again in
@@ -242,6 +255,7 @@ mod tests {
     #[test]
     fn marks_end_with_their_paragraph() {
         assert_eq!(shown("a b\nc d", "a", Differences::Marked), "a {+b+}\n{+c d+}");
+        assert_eq!(shown("a.", "a b c.", Differences::Marked), "a [-2-].");
         assert_eq!(shown("", "a b", Differences::Marked), "[-2-]");
         assert_eq!(shown("a b", "", Differences::Marked), "{+a b+}");
     }

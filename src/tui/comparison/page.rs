@@ -411,7 +411,7 @@ fn answers_title(view: &ComparisonView, comparison: &Comparison, shown: usize) -
 fn head(row: &ComparisonRow, runs: usize, compared: &Compared, is_reference: bool) -> Row {
     let (added, missing) = compared.counts();
     let note = match (is_reference, added, missing) {
-        (true, ..) => "the others are compared with it".to_owned(),
+        (true, ..) => "the others against it".to_owned(),
         (false, 0, 0) => "the same words".to_owned(),
         (false, added, missing) => format!("+{added} −{missing} words"),
     };

@@ -5,7 +5,7 @@ use KeyCode::{BackTab, Char, Down, End, Enter, Esc, F, Home, PageDown, PageUp, T
 use super::{
     Action, Binding,
     Context::{
-        Answering, AnyView, Anywhere, Chat, Conversation, EmptyInput, History, Input, OtherView, Timings,
+        Answering, AnyView, Anywhere, Chat, Completion, Conversation, EmptyInput, History, Input, OtherView,
     },
     KeyCode, View, alt, bind, ctrl, key,
 };
@@ -13,9 +13,11 @@ use super::{
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
     bind(Answering, "cancel", &[key(Esc)], Action::Cancel, "Cancel the running answer; its text stays", Some("cancel")),
+    bind(Completion, "completion.take", &[key(Tab)], Action::Complete, "Complete the command", Some("complete")),
+    bind(Completion, "completion.previous", &[key(Up)], Action::PreviousCompletion, "The completion above", Some("select")),
+    bind(Completion, "completion.next", &[key(Down)], Action::NextCompletion, "The completion below", Some("select")),
     bind(Input, "send", &[key(Enter)], Action::Send, "Send the question", Some("send")),
     bind(Conversation, "conversation.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
-    bind(Timings, "timings.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
     bind(Chat, "next_pane", &[key(Tab)], Action::NextPane, "The next pane: question, conversation, sources, timings", Some("pane")),
     bind(Chat, "previous_pane", &[key(BackTab)], Action::PreviousPane, "The pane before", None),
     bind(OtherView, "leave_view", &[key(Esc)], Action::Open(View::Chat), "Back to the chat", Some("chat")),

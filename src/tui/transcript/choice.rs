@@ -1,6 +1,9 @@
 //! Citations under the mouse and the keyboard.
 
-use super::{Citation, Transcript};
+use super::{Citation, Cursor, Transcript};
+
+/// Bytes of text that are laid out at most to find the next citation.
+const SEARCH_BYTES: usize = 64 * 1024;
 
 // Drawing asks for the chosen one; keys and mouse choose it.
 #[allow(dead_code, reason = "keys and mouse come with changes of their own")]
@@ -11,14 +14,13 @@ impl Transcript {
         Some((visible.entry, visible.row.piece_at(column)?.citation?))
     }
 
-    /// The citations of an entry in the order in which they are read.
+    /// The citations of an entry in the order in which they are read, as far as it has been laid out.
     pub fn citations(&self, entry: usize) -> impl DoubleEndedIterator<Item = Citation> {
-        let rows = self.laid.get(entry).map_or(&[][..], |laid| &laid.rows);
-        let pieces = rows.iter().flat_map(|row| &row.pieces);
-        let mut citations: Vec<_> = pieces.filter_map(|piece| piece.citation).collect();
+        let parts = self.laid.get(entry).map_or(0, |laid| laid.parts());
+        let mut citations: Vec<_> = (0..parts).flat_map(|part| self.citations_of(entry, part)).collect();
         // One that was broken at a row's end is two pieces.
-        citations.dedup();
-        citations.into_iter()
+        citations.dedup_by_key(|(citation, _)| *citation);
+        citations.into_iter().map(|(citation, _)| citation)
     }
 
     /// The citation that the keyboard has chosen, and its entry.
@@ -33,55 +35,95 @@ impl Transcript {
 
     /// Chooses the citation after the chosen one, or the first that the reader sees; shows it and returns it.
     pub fn choose_next(&mut self) -> Option<(usize, Citation)> {
-        let found = match self.chosen {
-            None => self.visible_citations().next(),
-            Some(_) => None,
+        self.settle();
+        let chosen = self.chosen;
+        let mut at = match chosen {
+            Some((entry, citation)) => self.start_of(entry, citation),
+            None => self.top,
         };
-        let first = self.chosen.map_or(0, |(entry, _)| entry);
-        let mut all = (first..self.entries.len()).flat_map(|entry| self.citations_of(entry));
-        let found = found.or_else(|| all.find(|found| self.chosen.is_none_or(|chosen| *found > chosen)))?;
-        drop(all);
-        self.choose_and_show(found)
+        let enough = self.work + SEARCH_BYTES;
+        while at.entry < self.entries.len() && self.work < enough {
+            self.divide(at.entry);
+            self.lay_out(at.entry, at.part);
+            let wanted = |(citation, row): &(Citation, usize)| match chosen {
+                Some(chosen) => (at.entry, *citation) > chosen,
+                None => *row >= at.row,
+            };
+            let found = self.citations_of(at.entry, at.part).find(wanted);
+            if let Some((citation, row)) = found {
+                return self.choose_and_show(Cursor { row, ..at }, citation);
+            }
+            at = match at.part + 1 < self.laid[at.entry].parts() {
+                true => Cursor { part: at.part + 1, row: 0, ..at },
+                false => Cursor { entry: at.entry + 1, part: 0, row: 0 },
+            };
+        }
+        None
     }
 
     /// Chooses the citation before the chosen one, or the last that the reader sees; shows it and returns it.
     pub fn choose_previous(&mut self) -> Option<(usize, Citation)> {
-        let found = match self.chosen {
-            None => self.visible_citations().last(),
-            Some(_) => None,
+        self.settle();
+        let chosen = self.chosen;
+        let mut at = match chosen {
+            Some((entry, citation)) => self.start_of(entry, citation),
+            None => self.last_visible(),
         };
-        let end = self.chosen.map_or(self.entries.len(), |(entry, _)| entry + 1);
-        let mut all = (0..end).rev().flat_map(|entry| self.citations_of(entry).rev());
-        let found = found.or_else(|| all.find(|found| self.chosen.is_none_or(|chosen| *found < chosen)))?;
-        drop(all);
-        self.choose_and_show(found)
+        let enough = self.work + SEARCH_BYTES;
+        while at.entry < self.entries.len() && self.work < enough {
+            self.divide(at.entry);
+            self.lay_out(at.entry, at.part);
+            let wanted = |(citation, row): &(Citation, usize)| match chosen {
+                Some(chosen) => (at.entry, *citation) < chosen,
+                None => *row <= at.row,
+            };
+            let found = self.citations_of(at.entry, at.part).filter(wanted).last();
+            if let Some((citation, row)) = found {
+                return self.choose_and_show(Cursor { row, ..at }, citation);
+            }
+            if at.part == 0 {
+                let entry = at.entry.checked_sub(1)?;
+                self.divide(entry);
+                at = Cursor { entry, part: self.laid[entry].parts(), row: 0 };
+            }
+            at = Cursor { part: at.part.saturating_sub(1), row: usize::MAX, ..at };
+        }
+        None
     }
 
-    fn citations_of(&self, entry: usize) -> impl DoubleEndedIterator<Item = (usize, Citation)> {
-        self.citations(entry).map(move |citation| (entry, citation))
+    /// Where the part begins in which a citation is.
+    fn start_of(&mut self, entry: usize, citation: Citation) -> Cursor {
+        let entry = entry.min(self.entries.len().saturating_sub(1));
+        if entry < self.entries.len() {
+            self.divide(entry);
+        }
+        let part = self.laid.get(entry).map_or(0, |laid| laid.part_of(citation.at));
+        Cursor { entry, part, row: 0 }
     }
 
-    fn visible_citations(&self) -> impl Iterator<Item = (usize, Citation)> {
-        self.visible().flat_map(|visible| {
-            let pieces = visible.row.pieces.iter();
-            pieces.filter_map(move |piece| Some((visible.entry, piece.citation?)))
+    /// The citations of a part that has been laid out, each with its row in it.
+    fn citations_of(&self, entry: usize, part: usize) -> impl Iterator<Item = (Citation, usize)> {
+        let rows = self.laid.get(entry).and_then(|laid| laid.part(part)).unwrap_or_default();
+        rows.iter().enumerate().flat_map(|(number, row)| {
+            row.pieces.iter().filter_map(move |piece| Some((piece.citation?, number)))
         })
     }
 
+    fn last_visible(&mut self) -> Cursor {
+        self.on(self.top, self.height.saturating_sub(1)).unwrap_or_else(|last| last)
+    }
+
     /// Scrolls no more than it takes to have the row of the citation on the screen.
-    fn choose_and_show(&mut self, found: (usize, Citation)) -> Option<(usize, Citation)> {
-        let (entry, citation) = found;
-        let mut rows = self.laid[entry].rows.iter();
-        let row = rows.position(|row| row.pieces.iter().any(|piece| piece.citation == Some(citation)))?;
-        let row = self.starts[entry] + row;
-        let first = self.first();
-        let last = first + self.height.max(1) - 1;
-        if row < first {
-            self.scroll(-((first - row) as isize));
-        } else if row > last {
-            self.scroll((row - last) as isize);
+    fn choose_and_show(&mut self, row: Cursor, citation: Citation) -> Option<(usize, Citation)> {
+        if row < self.top {
+            (self.top, self.reading_back) = (row, true);
+        } else if row > self.last_visible() {
+            self.top = self.back(row, self.height.saturating_sub(1));
+            self.reading_back = true;
         }
-        self.chosen = Some(found);
+        self.settle();
+        self.keep_place();
+        self.chosen = Some((row.entry, citation));
         self.chosen
     }
 }
@@ -96,6 +138,7 @@ mod tests {
         transcript.resize(30, 6);
         let text = format!("One [a.md § A].\n{}\n[b.md § B; a.md § A]", "more\n".repeat(20));
         transcript.push(answered(&text, &["a.md § A", "b.md § B"]));
+        transcript.resize(30, 6);
         let all: Vec<_> = transcript.citations(0).collect();
         let last = text.rfind('[').expect("it is in there");
         let expected = [(4, 0, 1), (last, 0, 2), (last, 1, 1)];

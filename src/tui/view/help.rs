@@ -98,7 +98,7 @@ fn rows() -> Vec<Row> {
         rows.push(Row::blank());
     }
     rows.push(Row::new(vec![Piece::new("Commands, in the place of a question", Role::Title)]));
-    rows.extend(COMMANDS.iter().map(|(command, what)| entry(command, what)));
+    rows.extend(COMMANDS.iter().map(|command| entry(&command.usage(), command.description)));
     rows
 }
 

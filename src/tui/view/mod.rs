@@ -3,6 +3,7 @@
 mod chats;
 mod chooser;
 mod comparison;
+mod completion;
 mod conversation;
 mod footer;
 mod header;
@@ -24,6 +25,7 @@ use ratatui::{
 };
 
 pub(super) use help::{overflow as help_overflow, page as help_page};
+pub(super) use timings::overflow as timings_overflow;
 
 use super::{
     app::{App, SPINNER_STEP, View},
@@ -92,7 +94,9 @@ fn draw_chat(app: &App, panes: &Panes, buffer: &mut Buffer) -> Option<Position> 
     if let Some(pane) = panes.timings {
         timings::draw(app, pane, buffer);
     }
-    input::draw(app, panes.input, buffer)
+    let cursor = input::draw(app, panes.input, buffer);
+    completion::draw(app, panes, buffer);
+    cursor
 }
 
 fn too_small(app: &App, area: Rect, buffer: &mut Buffer) {

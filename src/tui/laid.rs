@@ -1,0 +1,253 @@
+//! An entry of the conversation in parts, each laid out as rows when it is needed.
+//!
+//! A part is the question, a section of the answer's Markdown, or what follows the answer. Which parts there are does
+//! not depend on the width, so a part and a place in it say where a reader is at every width. A part that has not been
+//! laid out has an estimated number of rows.
+
+use super::{
+    entry::{Entry, Turn, note_rows, question_rows, tail_rows},
+    markdown::{
+        self, Highlights,
+        split::{self, Fence, Section},
+    },
+    text::{Piece, Row},
+    theme::Role,
+};
+
+/// Cells before the text: the mark of a question or of a notice stands there.
+pub const GUTTER: usize = 2;
+/// Rows that what follows an answer is thought to take.
+const TAIL_ROWS: usize = 6;
+
+/// The parts of an entry at one width.
+#[derive(Debug, Clone, Default)]
+pub struct Laid {
+    /// Empty until somebody comes near the entry.
+    parts: Vec<Part>,
+    /// The rows of all parts, estimated or not.
+    rows: usize,
+    width: usize,
+    /// Where the open section of the answer's text begins, and in what.
+    open: usize,
+    inside: Option<Fence>,
+    continued: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Part {
+    kind: Kind,
+    /// `None` until it is laid out.
+    rows: Option<Vec<Row>>,
+    estimate: usize,
+    highlights: Option<Highlights>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A question, or a note as a whole.
+    Head,
+    Text(Section),
+    /// What follows the answer, with a blank row at its end.
+    Tail,
+}
+
+impl Laid {
+    /// The rows of all parts, estimated where they have not been laid out.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many parts there are; none until [`Laid::divide`] has been called.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// The rows of a part, if it has been laid out.
+    pub fn part(&self, part: usize) -> Option<&[Row]> {
+        self.parts.get(part)?.rows.as_deref()
+    }
+
+    /// The rows of a part, estimated or not.
+    pub fn part_rows(&self, part: usize) -> usize {
+        self.parts.get(part).map_or(0, Part::count)
+    }
+
+    /// The rows before a part.
+    pub fn rows_before(&self, part: usize) -> usize {
+        self.parts.iter().take(part).map(Part::count).sum()
+    }
+
+    /// Forgets all that was laid out: the entry has changed.
+    pub fn reset(&mut self, entry: &Entry, width: usize) {
+        *self = Self { width, ..Self::default() };
+        self.rows = match entry {
+            Entry::Turn(turn) => {
+                let (question, text) = (estimate(&turn.question, width), estimate(&turn.text, width));
+                question + 1 + text + TAIL_ROWS
+            }
+            Entry::Note(note) => 1 + estimate(&note.text, width) + note.details.len(),
+        };
+    }
+
+    /// Keeps the parts but none of their rows: the width has changed.
+    pub fn resize(&mut self, entry: &Entry, width: usize) {
+        if self.parts.is_empty() {
+            return self.reset(entry, width);
+        }
+        self.width = width;
+        self.rows = 0;
+        for part in &mut self.parts {
+            part.rows = None;
+            part.estimate = part.kind.estimate(entry, width);
+            self.rows += part.estimate;
+        }
+    }
+
+    /// Finds the entry's parts, if that has not been done.
+    pub fn divide(&mut self, entry: &Entry) {
+        if !self.parts.is_empty() {
+            return;
+        }
+        self.rows = 0;
+        self.add(Kind::Head, entry);
+        if let Entry::Turn(turn) = entry {
+            self.divide_text(turn, entry);
+            self.add(Kind::Tail, entry);
+        }
+    }
+
+    /// Takes over that the answer has become longer: what was finished of it stays laid out.
+    pub fn grow(&mut self, entry: &Entry) {
+        let Entry::Turn(turn) = entry else { return self.reset(entry, self.width) };
+        if self.parts.is_empty() {
+            return self.reset(entry, self.width);
+        }
+        let open =
+            |kind: Kind| kind == Kind::Tail || matches!(kind, Kind::Text(open) if open.start >= self.open);
+        while let Some(last) = self.parts.pop_if(|part| open(part.kind)) {
+            self.rows -= last.count();
+        }
+        self.divide_text(turn, entry);
+        self.add(Kind::Tail, entry);
+    }
+
+    /// Lays a part out; returns the bytes of text that this took, 0 where it was laid out already.
+    pub fn lay_out(&mut self, entry: &Entry, part: usize) -> usize {
+        let width = self.width;
+        let Some(part) = self.parts.get_mut(part).filter(|part| part.rows.is_none()) else { return 0 };
+        let before = part.count();
+        let (mut rows, bytes) = match (part.kind, entry) {
+            (Kind::Head, Entry::Turn(turn)) => (question_rows(turn, width), turn.question.len()),
+            (Kind::Head, Entry::Note(note)) => {
+                let mut rows = note_rows(note, width);
+                rows.push(Row::blank());
+                (rows, note.text.len())
+            }
+            (Kind::Text(section), Entry::Turn(turn)) => {
+                let text = text_rows(turn, &section, part.highlights.as_ref(), width);
+                (text, section.end - section.start)
+            }
+            (_, Entry::Turn(turn)) => {
+                let mut rows = tail_rows(turn, width);
+                rows.push(Row::blank());
+                (rows, 0)
+            }
+            (_, Entry::Note(_)) => (Vec::new(), 0),
+        };
+        increase(&mut rows);
+        part.rows = Some(rows);
+        self.rows = self.rows - before + part.count();
+        // What takes no text takes some time.
+        bytes + 64
+    }
+
+    /// The part in which this place of the answer's text is.
+    pub fn part_of(&self, at: usize) -> usize {
+        let before = |part: &Part| match part.kind {
+            Kind::Head => true,
+            Kind::Text(section) => section.start <= at,
+            Kind::Tail => false,
+        };
+        self.parts.partition_point(before).saturating_sub(1)
+    }
+
+    /// The first part that has not been laid out.
+    pub fn first_not_laid_out(&self) -> Option<usize> {
+        self.parts.iter().position(|part| part.rows.is_none())
+    }
+
+    /// Whether this row shows what a running answer is doing.
+    pub fn is_live(&self, entry: &Entry, part: usize, row: usize) -> bool {
+        let running = matches!(entry, Entry::Turn(turn) if turn.is_running());
+        running && part + 1 == self.parts.len() && row + 2 == self.part_rows(part)
+    }
+
+    fn divide_text(&mut self, turn: &Turn, entry: &Entry) {
+        let section = |laid: &Self, end| Section {
+            start: laid.open,
+            end,
+            inside: laid.inside,
+            continued: laid.continued,
+        };
+        while let Some((end, inside, continued)) = split::section(&turn.text, self.open, self.inside) {
+            let closed = section(self, end);
+            self.add(Kind::Text(closed), entry);
+            (self.open, self.inside, self.continued) = (end, inside, continued);
+        }
+        if self.open < turn.text.len() {
+            let open = section(self, turn.text.len());
+            self.add(Kind::Text(open), entry);
+        }
+    }
+
+    fn add(&mut self, kind: Kind, entry: &Entry) {
+        let part = Part { kind, rows: None, estimate: kind.estimate(entry, self.width), highlights: None };
+        self.rows += part.estimate;
+        self.parts.push(part);
+    }
+}
+
+impl Part {
+    fn count(&self) -> usize {
+        self.rows.as_ref().map_or(self.estimate, Vec::len)
+    }
+}
+
+impl Kind {
+    fn estimate(self, entry: &Entry, width: usize) -> usize {
+        match (self, entry) {
+            (Self::Head, Entry::Turn(turn)) => estimate(&turn.question, width) + 1,
+            (Self::Head, Entry::Note(note)) => estimate(&note.text, width) + 1,
+            (Self::Text(section), Entry::Turn(turn)) => {
+                estimate(&turn.text[section.start..section.end], width)
+            }
+            _ => TAIL_ROWS,
+        }
+    }
+}
+
+/// About how many rows a text takes.
+fn estimate(text: &str, width: usize) -> usize {
+    let lines = text.bytes().filter(|byte| *byte == b'\n').count();
+    lines + text.len() / width.saturating_sub(GUTTER).max(2) + 1
+}
+
+fn text_rows(turn: &Turn, section: &Section, highlights: Option<&Highlights>, width: usize) -> Vec<Row> {
+    let cells = width.saturating_sub(GUTTER);
+    let mut rows = markdown::rows(&turn.text, section, &turn.sources, highlights, cells);
+    for row in &mut rows {
+        if !row.pieces.is_empty() {
+            row.pieces.insert(0, Piece::new(" ".repeat(GUTTER), Role::Base));
+        }
+    }
+    rows
+}
+
+/// Makes every row begin at a place of its own, so that a place is that of one row.
+fn increase(rows: &mut [Row]) {
+    let mut least = 0;
+    for row in rows {
+        row.at = row.at.max(least);
+        least = row.at.saturating_add(1);
+    }
+}
