@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     app::{App, Effect, View},
-    entry::{Entry, Note, Stage, Turn},
+    entry::{Entry, Note, Stage},
     format::{STRATEGIES, strategy},
     keys::{Action, ComparisonAction},
     overlay::Overlay,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::Strategy,
-    engine::{AskRequest, Command, IndexRequest, Keep, SearchRequest, Selection},
+    engine::{Command, IndexRequest, SearchRequest},
 };
 
 impl App {
@@ -48,6 +48,10 @@ impl App {
             Action::NextPane => self.focus_on(self.focus.next()),
             Action::PreviousPane => self.focus_on(self.focus.previous()),
             Action::ToQuestion => self.focus_on(Focus::Input),
+            Action::NewChat => self.start_chat(),
+            Action::RetryLast => return self.retry_last(),
+            Action::EditLast => self.edit_last(),
+            Action::LeaveEditing => self.leave_editing(),
             Action::NextStrategy => self.strategy = strategy_after(self.strategy),
             Action::TypeAt => return self.type_at(),
             Action::Open(view) => return self.open(view),
@@ -96,28 +100,13 @@ impl App {
             self.input.take();
             return self.obey(command);
         }
-        if self.engine_gone {
-            self.warn("The engine has stopped. Quit and start Gibbon again.");
-            return Vec::new();
-        }
-        if self.running().is_some() {
-            self.warn("One answer at a time: wait for it, or cancel it with Esc. Your question stays below.");
+        if !self.may_ask() {
             return Vec::new();
         }
         let question = self.input.take();
-        let mut turn = Turn::new(question.clone(), self.strategy, self.now);
-        let mut selection = Selection::default();
-        self.chips.apply(&mut selection);
-        turn.selection = selection.clone();
-        self.transcript.push(Entry::Turn(Box::new(turn)));
-        let request = AskRequest {
-            question,
-            selection,
-            strategy: Some(self.strategy),
-            keep: self.chat.map_or(Keep::NewChat, Keep::Chat),
-            ..AskRequest::default()
-        };
-        vec![Effect::Send(Command::Ask(request))]
+        let replaces = self.editing.take().map(|editing| editing.turn);
+        let selection = self.next_selection(replaces);
+        self.ask(question, selection, replaces)
     }
 
     fn obey(&mut self, command: Result<Slash, String>) -> Vec<Effect> {
@@ -171,6 +160,7 @@ impl App {
                 id = turn.id;
             }
         });
+        self.mark_superseded();
         id.map(Effect::Cancel).into_iter().collect()
     }
 

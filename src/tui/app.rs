@@ -6,10 +6,11 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 use ratatui::layout::Size;
 
 use super::{
+    asking::Editing,
     chats::ChatList,
     chips::Chips,
     comparison::ComparisonView,
-    entry::{Entry, Note, Severity, Turn},
+    entry::{Entry, Turn},
     indexing::IndexingView,
     input::Input,
     keys::{self, Context},
@@ -28,6 +29,8 @@ use crate::{
 
 /// A press of Ctrl-C counts as the second one for this long.
 pub const INTERRUPT_WINDOW: Duration = Duration::from_secs(2);
+/// A word in the footer about what was just done stays this long.
+pub const FLASH_TIME: Duration = Duration::from_secs(3);
 /// The spinner moves on this often.
 pub const SPINNER_STEP: Duration = Duration::from_millis(100);
 
@@ -52,10 +55,12 @@ pub enum What {
     LogRead(Result<LogTail, String>),
     /// The engine will say no more.
     EngineGone,
-    /// The editor that [`Effect::Edit`] asked for has ended; says what went wrong.
-    Edited(Result<(), String>),
+    /// How an [`Effect::Copy`] ended. A failure says why; nothing is said of what went as it should.
+    Copied(Result<(), String>),
     /// How an [`Effect::Save`] ended: the file's path, or why there is none.
     Saved(Result<PathBuf, String>),
+    /// The editor that [`Effect::Edit`] asked for has ended; says what went wrong.
+    Edited(Result<(), String>),
     /// The moment of [`App::deadline`] has come.
     Tick,
 }
@@ -66,19 +71,20 @@ pub enum Effect {
     /// Give the command an id of its own, say so with [`What::Sent`], and send it.
     Send(Command),
     Cancel(RequestId),
+    /// Put the text into the clipboard.
+    Copy(String),
+    /// Write the text to a file of the current directory whose name begins with `stem`, and never over another file.
+    Save {
+        stem: String,
+        extension: &'static str,
+        text: String,
+    },
     /// Read the end of the log file, and say what is there with [`What::LogRead`].
     ReadLog,
     /// Give the terminal to the user's editor, with this file at this line (from 1), until the editor ends.
     Edit {
         path: PathBuf,
         line: Option<u32>,
-    },
-    /// Write a file into the current directory, called `stem.extension` or with a number: never over one that is there.
-    /// [`What::Saved`] says how it ended.
-    Save {
-        stem: String,
-        extension: &'static str,
-        text: String,
     },
     /// Draw every cell again.
     Redraw,
@@ -130,6 +136,12 @@ pub struct App {
     pub(super) log: LogView,
     /// The chat of the catalogue in which the turns are kept, from the first answer on.
     pub(super) chat: Option<ChatId>,
+    /// An earlier question is in the input, to be asked in its place.
+    pub(super) editing: Option<Editing>,
+    /// What the footer says of what was just done, and until when.
+    pub(super) flash: Option<(String, Duration)>,
+    /// When the screen was opened, in seconds since the Unix epoch.
+    pub(super) opened: i64,
     /// When Ctrl-C was pressed once.
     pub(super) interrupted: Option<Duration>,
     pub(super) engine_gone: bool,
@@ -168,11 +180,19 @@ impl App {
             chats: ChatList::default(),
             log: LogView::default(),
             chat: None,
+            editing: None,
+            flash: None,
+            opened: 0,
             interrupted: None,
             engine_gone: false,
         };
         app.reflow();
         app
+    }
+
+    /// Says when the screen was opened, in seconds since the Unix epoch.
+    pub fn opened_at(&mut self, seconds: i64) {
+        self.opened = seconds;
     }
 
     /// Takes note of what happened. Does nothing else: what has to be done is in the answer.
@@ -181,6 +201,7 @@ impl App {
         if self.interrupted.is_some_and(|at| self.now >= at + INTERRUPT_WINDOW) {
             self.interrupted = None;
         }
+        self.flash.take_if(|(_, until)| self.now >= *until);
         let effects = match msg.what {
             What::Key(event) => self.on_key(event),
             What::Paste(text) => self.on_paste(&text),
@@ -192,8 +213,9 @@ impl App {
             What::Sent(command) => self.on_sent(command),
             What::LogRead(tail) => self.on_log_read(tail),
             What::EngineGone => self.on_engine_gone(),
-            What::Edited(ended) => self.on_edited(ended),
+            What::Copied(copied) => self.on_copied(copied),
             What::Saved(saved) => self.on_saved(saved),
+            What::Edited(ended) => self.on_edited(ended),
             What::Tick => self.on_tick(),
         };
         self.reflow();
@@ -206,8 +228,9 @@ impl App {
         let spinner =
             self.is_busy().then(|| Duration::from_millis((self.now.as_millis() as u64 / step + 1) * step));
         let interrupt = self.interrupted.map(|at| at + INTERRUPT_WINDOW);
+        let flash = self.flash.as_ref().map(|(_, until)| *until);
         let log = (self.view == View::Log).then(|| self.log.next_read()).flatten();
-        spinner.into_iter().chain(interrupt).chain(log).min()
+        spinner.into_iter().chain(interrupt).chain(flash).chain(log).min()
     }
 
     /// The parts of the chat; `None` where the screen is too small for any.
@@ -254,7 +277,9 @@ impl App {
                 if self.input.is_empty() && !self.chips.is_empty() {
                     contexts.push(Context::Chips);
                 }
-                if self.input.is_empty() {
+                if self.editing.is_some() {
+                    contexts.push(Context::Editing);
+                } else if self.input.is_empty() {
                     contexts.push(Context::EmptyInput);
                 }
                 if self.input.shows_history() {
@@ -284,7 +309,7 @@ impl App {
     pub(super) fn turns(&self) -> impl DoubleEndedIterator<Item = (usize, &Turn)> {
         self.transcript.entries().iter().enumerate().filter_map(|(index, entry)| match entry {
             Entry::Turn(turn) => Some((index, turn.as_ref())),
-            Entry::Note(_) => None,
+            Entry::Note(_) | Entry::Divider(_) => None,
         })
     }
 
@@ -326,17 +351,28 @@ impl App {
         Vec::new()
     }
 
-    /// Says where a file was saved, or why not.
-    fn on_saved(&mut self, saved: Result<PathBuf, String>) -> Vec<Effect> {
-        let note = match saved {
-            Ok(path) => {
-                Note { severity: Severity::Success, ..Note::info(format!("Saved {}", path.display())) }
-            }
-            Err(reason) => Note::warning(format!("Nothing was saved: {reason}")),
-        };
-        self.comparison.on_note(&note);
-        self.note(note);
+    fn on_copied(&mut self, copied: Result<(), String>) -> Vec<Effect> {
+        if let Err(reason) = copied {
+            self.flash = None;
+            self.warn(format!("It was not copied: {reason}."));
+        }
         Vec::new()
+    }
+
+    fn on_saved(&mut self, saved: Result<PathBuf, String>) -> Vec<Effect> {
+        if self.view == View::Comparison {
+            self.comparison.on_saved(&saved);
+        }
+        match saved {
+            Ok(path) => self.flash(format!("Saved {}", path.display())),
+            Err(reason) => self.warn(format!("It was not saved: {reason}.")),
+        }
+        Vec::new()
+    }
+
+    /// Says something in the footer for a moment.
+    pub(super) fn flash(&mut self, text: impl Into<String>) {
+        self.flash = Some((text.into(), self.now + FLASH_TIME));
     }
 
     /// Does what is due by now.

@@ -4,7 +4,7 @@ pub mod bars;
 mod differences;
 mod page;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use ratatui::layout::Size;
 
@@ -13,7 +13,7 @@ pub use page::{Page, columns, header_rows};
 
 use super::{
     app::{App, Effect, View},
-    entry::Note,
+    entry::{Note, Severity},
     keys::ComparisonAction,
     panes::{Focus, Panes},
 };
@@ -141,6 +141,16 @@ impl ComparisonView {
     pub fn on_note(&mut self, note: &Note) {
         self.notice = Some(note.clone());
         self.page.forget();
+    }
+
+    /// How saving it ended.
+    pub fn on_saved(&mut self, saved: &Result<PathBuf, String>) {
+        self.on_note(&match saved {
+            Ok(path) => {
+                Note { severity: Severity::Success, ..Note::info(format!("Saved {}", path.display())) }
+            }
+            Err(reason) => Note::warning(format!("It was not saved: {reason}.")),
+        });
     }
 
     fn begin(&mut self, strategies: &[Strategy], since: Duration) {

@@ -94,6 +94,7 @@ impl App {
             }),
             None => self.note(Note::failure(failure)),
         }
+        self.mark_superseded();
         Vec::new()
     }
 
@@ -129,8 +130,12 @@ impl App {
         self.end_indexing(id);
         match outcome {
             Outcome::Answer(answer) => {
-                self.chat = answer.chat.or(self.chat);
+                // A late answer of a chat that was left does not bring it back.
+                if self.turn(id).is_some_and(|index| index >= self.chat_start()) {
+                    self.chat = answer.chat.or(self.chat);
+                }
                 self.change(id, |turn| finish(turn, answer));
+                self.mark_superseded();
             }
             Outcome::Indexed(report) => self.note(report_note(report)),
             Outcome::Found(chunks) => {
@@ -159,13 +164,14 @@ impl App {
             return;
         }
         if self.turn(id).is_some() {
-            return self.change(id, |turn| {
+            self.change(id, |turn| {
                 turn.progress = None;
                 turn.stage = match failure.kind {
                     FailureKind::Cancelled => Stage::Cancelled,
                     _ => Stage::Failed(failure),
                 }
             });
+            return self.mark_superseded();
         }
         self.take_search(id);
         self.end_indexing(id);

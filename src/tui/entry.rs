@@ -19,6 +19,8 @@ use crate::{
 pub enum Entry {
     Turn(Box<Turn>),
     Note(Note),
+    /// A new chat begins here: what stands above is not part of it.
+    Divider(String),
 }
 
 /// A question and what came of it.
@@ -30,6 +32,10 @@ pub struct Turn {
     pub strategy: Strategy,
     /// What it was asked with, for asking it again.
     pub selection: Selection,
+    /// The turn in whose place this one is, and in that of all after it.
+    pub replaces: Option<usize>,
+    /// A later turn is in its place.
+    pub superseded: bool,
     pub asked_at: Duration,
     /// The answer's text as far as it has come.
     pub text: String,
@@ -85,6 +91,8 @@ impl Turn {
             question,
             strategy,
             selection: Selection::default(),
+            replaces: None,
+            superseded: false,
             asked_at,
             text: String::new(),
             sources: Vec::new(),
@@ -139,15 +147,28 @@ impl Entry {
         match self {
             Self::Turn(turn) => &turn.sources,
             Self::Note(note) => &note.sources,
+            Self::Divider(_) => &[],
         }
     }
 }
 
 /// The question, and a blank row.
 pub fn question_rows(turn: &Turn, width: usize) -> Vec<Row> {
-    let mut rows = marked("❯", Role::Accent, &turn.question, Role::Question, width);
+    let role = if turn.superseded { Role::Muted } else { Role::Question };
+    let mut rows = marked("❯", Role::Accent, &turn.question, role, width);
     rows.push(Row { pieces: Vec::new(), at: turn.question.len() });
     rows
+}
+
+/// A line across with words in it.
+pub fn divider_rows(text: &str, width: usize) -> Vec<Row> {
+    let words = super::text::fit(text, width.saturating_sub(5));
+    let rest = width.saturating_sub(4 + super::text::width(&words));
+    vec![Row::new(vec![
+        Piece::new("── ", Role::Border),
+        Piece::new(words, Role::Muted),
+        Piece::new(format!(" {}", "─".repeat(rest)), Role::Border),
+    ])]
 }
 
 /// What follows the answer's text. While the answer is under way, the last row is for what it is doing.
@@ -165,6 +186,16 @@ pub fn tail_rows(turn: &Turn, width: usize) -> Vec<Row> {
     if turn.is_running() {
         rows.push(Row::blank());
         return rows;
+    }
+    if turn.superseded {
+        rows.extend(marked(
+            "↻",
+            Role::Muted,
+            "asked again below; not part of the chat any more",
+            Role::Muted,
+            width,
+        ));
+        rows.push(Row::blank());
     }
     rows.extend(ending_rows(turn, width));
     if let Some(timings) = &turn.timings {

@@ -131,6 +131,12 @@ impl Input {
         self.set(&text);
     }
 
+    /// Puts `text` in the place of what is there; it is not part of the history yet.
+    pub fn replace(&mut self, text: &str) {
+        self.recalled = None;
+        self.set(text);
+    }
+
     fn set(&mut self, text: &str) {
         self.area = TextArea::new(text.split('\n').map(str::to_owned).collect());
         self.area.move_cursor(CursorMove::Bottom);

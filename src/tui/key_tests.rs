@@ -1,6 +1,7 @@
 //! Every key of the tables, pressed where it holds.
 
 mod comparison;
+mod conversation;
 mod log;
 mod sources;
 mod timings;
@@ -141,6 +142,7 @@ fn state_for(binding: &Binding) -> App {
         Context::Chats => drop(app.open(View::Chats)),
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
+        Context::Editing => app.edit_last(),
         Context::Completion => type_text(&mut app, "/s"),
         Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
         Context::Files => sources::open_files(&mut app),
@@ -170,13 +172,9 @@ fn check(binding: &Binding, chord: Chord) {
     match binding.action {
         Action::Send => {
             let effects = press(&mut app, chord);
-            let request = AskRequest {
-                question: "draft".to_owned(),
-                strategy: Some(Strategy::Ape),
-                keep: Keep::NewChat,
-                ..AskRequest::default()
-            };
-            assert_eq!(effects, [Effect::Send(Command::Ask(request))]);
+            let [Effect::Send(Command::Ask(request))] = effects.as_slice() else { panic!("{effects:?}") };
+            assert_eq!((request.question.as_str(), request.strategy), ("draft", Some(Strategy::Ape)));
+            assert_eq!(request.keep, Keep::NewChat);
             assert!(app.input.is_empty());
         }
         Action::Newline => {
@@ -247,6 +245,9 @@ fn check(binding: &Binding, chord: Chord) {
         Action::ToQuestion => {
             press(&mut app, chord);
             assert_eq!(app.focus, Focus::Input);
+        }
+        Action::NewChat | Action::RetryLast | Action::EditLast | Action::LeaveEditing => {
+            conversation::check(app, chord, binding.action);
         }
         Action::NextStrategy => {
             let mut seen = vec![app.strategy];

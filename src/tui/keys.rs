@@ -34,6 +34,8 @@ pub enum Context {
     Themes,
     /// An answer is under way.
     Answering,
+    /// An earlier question is being edited.
+    Editing,
     /// A slash command is being typed and can be completed.
     Completion,
     /// The question is empty, and something is chosen for it.
@@ -77,6 +79,7 @@ impl Context {
             Self::Help => "This help",
             Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
             Self::Answering
+            | Self::Editing
             | Self::Completion
             | Self::Chips
             | Self::EmptyInput
@@ -115,6 +118,12 @@ pub enum Action {
     PreviousPane,
     /// The keyboard goes back to the question.
     ToQuestion,
+    /// A chat of its own for the questions from here on.
+    NewChat,
+    RetryLast,
+    EditLast,
+    /// The question that was being edited stays as it was.
+    LeaveEditing,
     NextStrategy,
     /// Types an `@`, which opens the list of files at the beginning of a word.
     TypeAt,
@@ -218,6 +227,8 @@ impl Chord {
             KeyCode::F(number) => name.push_str(&format!("F{number}")),
             KeyCode::Up => name.push('↑'),
             KeyCode::Down => name.push('↓'),
+            KeyCode::Left => name.push('←'),
+            KeyCode::Right => name.push('→'),
             KeyCode::PageUp => name.push_str("PgUp"),
             KeyCode::PageDown => name.push_str("PgDn"),
             KeyCode::BackTab => name.push_str("Shift-Tab"),

@@ -5,7 +5,7 @@
 //! laid out has an estimated number of rows.
 
 use super::{
-    entry::{Entry, Turn, note_rows, question_rows, tail_rows},
+    entry::{Entry, Turn, divider_rows, note_rows, question_rows, tail_rows},
     markdown::{
         self, Highlights,
         split::{self, Fence, Section},
@@ -86,6 +86,7 @@ impl Laid {
                 question + 1 + text + TAIL_ROWS
             }
             Entry::Note(note) => 1 + estimate(&note.text, width) + note.details.len(),
+            Entry::Divider(_) => 2,
         };
     }
 
@@ -143,6 +144,11 @@ impl Laid {
                 rows.push(Row::blank());
                 (rows, note.text.len())
             }
+            (Kind::Head, Entry::Divider(text)) => {
+                let mut rows = divider_rows(text, width);
+                rows.push(Row::blank());
+                (rows, 0)
+            }
             (Kind::Text(section), Entry::Turn(turn)) => {
                 let text = text_rows(turn, &section, part.highlights.as_ref(), width);
                 (text, section.end - section.start)
@@ -152,7 +158,7 @@ impl Laid {
                 rows.push(Row::blank());
                 (rows, 0)
             }
-            (_, Entry::Note(_)) => (Vec::new(), 0),
+            (_, Entry::Note(_) | Entry::Divider(_)) => (Vec::new(), 0),
         };
         increase(&mut rows);
         part.rows = Some(rows);

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`app`] | the state, its messages and effects |
 //! | `actions`, `slash`, `engine_events` | what keys, slash commands and events change |
+//! | `asking` | questions of a conversation: the turns that go along, asking again, editing |
 //! | [`keys`] | the one table of keys, from which footer and help are made |
 //! | [`theme`] | roles of things on the screen, and the files that give them a style |
 //! | `transcript`, `entry` | the conversation, wrapped once per message and width |
@@ -20,6 +21,7 @@
 
 mod actions;
 pub mod app;
+mod asking;
 mod chats;
 mod chips;
 pub mod chooser;
@@ -49,7 +51,6 @@ mod phase_bar;
 mod rate;
 mod reader;
 mod run;
-mod save;
 pub mod scenes;
 mod shelf;
 mod slash;

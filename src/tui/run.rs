@@ -1,15 +1,17 @@
 //! The loop between terminal, engine and clock. It waits for one of them and takes in what happened, keys before
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
+mod clipboard;
 mod editing;
 mod log_file;
 mod outside;
+mod save;
 
 use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     pin::pin,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crossterm::event::{Event as TerminalEvent, EventStream};
@@ -20,11 +22,11 @@ use tokio::{
     time,
 };
 
+use clipboard::TERMINAL_LIMIT;
 use outside::Outside;
 
 use super::{
     app::{App, Effect, Msg, What},
-    save::save,
     terminal::Screen,
     theme::{Theme, ThemeError},
     view::draw,
@@ -68,7 +70,8 @@ pub fn run_with(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut screen = Screen::open()?;
-        let app = App::new(theme, config.answer.strategy, screen.size()?);
+        let mut app = App::new(theme, config.answer.strategy, screen.size()?);
+        app.opened_at(seconds_since_epoch());
         let keys = Some(EventStream::new());
         let (outside, results) = Outside::new(config);
         let mut chat = Chat { app, opened: Instant::now(), send, next_request, outside, keys, editor: None };
@@ -169,12 +172,8 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
-                Effect::Save { stem, extension, text } => {
-                    let saved = std::env::current_dir()
-                        .map_err(|error| format!("there is no current directory: {error}"))
-                        .and_then(|directory| save(&directory, &stem, extension, &text));
-                    self.on(What::Saved(saved), screen)?;
-                }
+                Effect::Copy(text) => self.copy(text, screen)?,
+                Effect::Save { stem, extension, text } => self.outside.save(stem, extension, text),
                 Effect::ReadLog => self.outside.read_log(),
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
@@ -190,6 +189,15 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             }
         }
         Ok(Next::GoOn)
+    }
+
+    /// Copies through the terminal, unless the text is longer than terminals take, and to the local clipboard.
+    fn copy(&mut self, text: String, screen: &mut Screen) -> io::Result<()> {
+        if text.len() <= TERMINAL_LIMIT {
+            screen.copy(&text)?;
+        }
+        self.outside.copy(text);
+        Ok(())
     }
 
     /// Takes the terminal over again.
@@ -217,6 +225,10 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         self.app.update(Msg { at: self.opened.elapsed(), what });
         Ok(())
     }
+}
+
+fn seconds_since_epoch() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 /// The next key; none while another program has the keyboard.

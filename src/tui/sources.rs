@@ -15,8 +15,7 @@ use super::{
     theme::Role,
 };
 use crate::engine::{
-    AskRequest, CatalogueQuery, CatalogueRequest, Command, DocumentText, Failure, Keep, RequestId,
-    RetrievedChunk, Selection,
+    CatalogueQuery, CatalogueRequest, Command, DocumentText, Failure, RequestId, RetrievedChunk,
 };
 
 impl App {
@@ -214,28 +213,6 @@ impl App {
             selection.dropped.push(id);
         }
         self.ask_again(index, selection)
-    }
-
-    /// Asks the question of the turn `index` again, drawing on `selection`.
-    fn ask_again(&mut self, index: usize, selection: Selection) -> Vec<Effect> {
-        let Some(Entry::Turn(turn)) = self.transcript.entries().get(index) else { return Vec::new() };
-        let question = turn.question.clone();
-        if self.running().is_some() {
-            self.warn("One answer at a time: wait for it, or cancel it with Esc.");
-            return Vec::new();
-        }
-        let mut turn = Turn::new(question.clone(), self.strategy, self.now);
-        turn.selection = selection.clone();
-        let turn = self.transcript.push(Entry::Turn(Box::new(turn)));
-        self.shelf.show(turn);
-        self.transcript.show_newest();
-        self.ask_engine(Command::Ask(AskRequest {
-            question,
-            strategy: Some(self.strategy),
-            selection,
-            keep: self.chat.map_or(Keep::NewChat, Keep::Chat),
-            ..AskRequest::default()
-        }))
     }
 
     pub(super) fn on_edited(&mut self, ended: Result<(), String>) -> Vec<Effect> {

@@ -1,13 +1,14 @@
 //! The terminal: taken over, and given back whatever happens.
 
 use std::{
-    io::{self, BufWriter, Stdout, Write, stdout},
+    io::{self, BufWriter, Stdout, stdout},
     panic::{self, PanicHookInfo},
     sync::Arc,
     thread,
 };
 
 use crossterm::{
+    clipboard::CopyToClipboard,
     cursor::Show,
     event::{DisableBracketedPaste, EnableBracketedPaste},
     execute, queue,
@@ -16,7 +17,11 @@ use crossterm::{
         disable_raw_mode, enable_raw_mode,
     },
 };
-use ratatui::{Frame, Terminal, backend::CrosstermBackend, layout::Size};
+use ratatui::{
+    Frame, Terminal,
+    backend::{Backend, CrosstermBackend},
+    layout::Size,
+};
 
 use super::stderr::StandardError;
 
@@ -67,9 +72,18 @@ impl Screen {
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
+    /// Asks the terminal to put `text` into its clipboard (OSC 52). Terminals that do not know how ignore it.
+    pub fn copy(&mut self, text: &str) -> io::Result<()> {
+        execute!(self.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
+    }
+
     /// Forgets what is on the screen, so that the next picture is drawn whole.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Not `Terminal::clear`: it asks the terminal where the cursor is, and the answer would have to be found among
+        // the keys, which another thread may be reading.
+        self.terminal.backend_mut().clear()?;
+        self.terminal.swap_buffers();
+        Ok(())
     }
 
     /// Gives the terminal to another program, until [`Self::take_back`].
@@ -105,7 +119,7 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // What has the terminal now gives it back by itself.
         if !self.lent {
-            let _ = self.terminal.backend_mut().flush();
+            let _ = Backend::flush(self.terminal.backend_mut());
             give_back(&self.stderr);
         }
     }

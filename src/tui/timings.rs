@@ -112,7 +112,7 @@ impl App {
     pub(super) fn cost_of_full(&self, turn: &Turn) -> Option<FullCost> {
         let turns = self.transcript.entries().iter().filter_map(|entry| match entry {
             Entry::Turn(turn) => Some(turn.as_ref()),
-            Entry::Note(_) => None,
+            Entry::Note(_) | Entry::Divider(_) => None,
         });
         full_cost(turn, turns, &self.timings.compared, self.status.as_ref())
     }

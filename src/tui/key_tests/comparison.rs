@@ -144,8 +144,8 @@ pub fn check(app: &mut App, chord: Chord, action: ComparisonAction) {
             assert_eq!((stem.as_str(), *extension), ("gibbon-comparison", format.extension()));
             assert!(text.contains("first"), "{text}");
             tell(app, What::Saved(Ok("gibbon-comparison.md".into())));
-            let Some(Entry::Note(note)) = app.transcript.entries().last() else { panic!("{name}") };
-            assert_eq!(note.text, "Saved gibbon-comparison.md");
+            let notice = app.comparison.notice.as_ref().map(|note| note.text.as_str());
+            assert_eq!(notice, Some("Saved gibbon-comparison.md"), "{name}");
         }
     }
 }

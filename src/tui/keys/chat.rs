@@ -5,7 +5,8 @@ use KeyCode::{BackTab, Char, Down, End, Enter, Esc, F, Home, PageDown, PageUp, T
 use super::{
     Action, Binding,
     Context::{
-        Answering, AnyView, Anywhere, Chat, Completion, Conversation, EmptyInput, History, Input, OtherView,
+        Answering, AnyView, Anywhere, Chat, Completion, Conversation, Editing, EmptyInput, History, Input,
+        OtherView,
     },
     KeyCode, View, alt, bind, ctrl, key,
 };
@@ -13,6 +14,7 @@ use super::{
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
     bind(Answering, "cancel", &[key(Esc)], Action::Cancel, "Cancel the running answer; its text stays", Some("cancel")),
+    bind(Editing, "leave_editing", &[key(Esc)], Action::LeaveEditing, "Leave the earlier question as it was", Some("leave")),
     bind(Completion, "completion.take", &[key(Tab)], Action::Complete, "Complete the command", Some("complete")),
     bind(Completion, "completion.previous", &[key(Up)], Action::PreviousCompletion, "The completion above", Some("select")),
     bind(Completion, "completion.next", &[key(Down)], Action::NextCompletion, "The completion below", Some("select")),
@@ -38,6 +40,9 @@ pub const BINDINGS: &[Binding] = &[
     bind(Input, "scope", &[key(Char('@'))], Action::TypeAt, "At the beginning of a word: choose files and folders to ask about", None),
     bind(Input, "page_up", &[key(PageUp)], Action::PageUp, "Scroll the conversation back", None),
     bind(Input, "page_down", &[key(PageDown)], Action::PageDown, "Scroll the conversation on", None),
+    bind(EmptyInput, "retry_last", &[ctrl(Char('r'))], Action::RetryLast, "Ask the last question again", None),
+    bind(EmptyInput, "edit_last", &[ctrl(Char('e'))], Action::EditLast, "Edit the last question and ask it again", None),
+    bind(Chat, "new_chat", &[ctrl(Char('n'))], Action::NewChat, "Start a new chat; this one is kept", None),
     bind(Chat, "next_strategy", &[ctrl(Char('s'))], Action::NextStrategy, "Next strategy: ape, parallel, concat, full", Some("strategy")),
     bind(Chat, "oldest", &[ctrl(Home)], Action::Oldest, "Beginning of the conversation", None),
     bind(Chat, "newest", &[ctrl(End)], Action::Newest, "Newest text", None),

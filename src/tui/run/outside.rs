@@ -5,24 +5,49 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::{super::app::What, log_file};
+use super::{
+    super::app::What,
+    clipboard::{Clipboard, TERMINAL_LIMIT},
+    log_file,
+    save::save,
+};
 use crate::config::Config;
 
 /// The door to everything outside, and where the results go.
 pub struct Outside {
     results: UnboundedSender<What>,
     log_directory: PathBuf,
+    clipboard: Clipboard,
 }
 
 impl Outside {
     pub fn new(config: &Config) -> (Self, UnboundedReceiver<What>) {
         let (results, received) = unbounded_channel();
-        (Self { results, log_directory: config.paths.state.clone() }, received)
+        let clipboard = open_clipboard(results.clone());
+        (Self { results, log_directory: config.paths.state.clone(), clipboard }, received)
     }
 
     pub fn read_log(&self) {
         let directory = self.log_directory.clone();
         self.start(move || What::LogRead(log_file::tail(&directory)));
+    }
+
+    /// Copies to the local clipboard. What is too long for the terminal and has no other way is said to be so.
+    pub fn copy(&self, text: String) {
+        let fits = text.len() <= TERMINAL_LIMIT;
+        if !self.clipboard.copy(text) && !fits {
+            let reason = format!("it is longer than {TERMINAL_LIMIT} bytes, the most that terminals take");
+            // The receiver lives as long as the loop that this is called from.
+            let _ = self.results.send(What::Copied(Err(reason)));
+        }
+    }
+
+    /// Writes a file of the current directory, and none that is there.
+    pub fn save(&self, stem: String, extension: &'static str, text: String) {
+        self.start(move || {
+            let directory = std::env::current_dir().map_err(|error| error.to_string());
+            What::Saved(directory.and_then(|directory| save(&directory, &stem, extension, &text)))
+        });
     }
 
     /// Does `work` on a thread and hands its result to the screen.
@@ -33,4 +58,17 @@ impl Outside {
             let _ = results.send(work());
         });
     }
+}
+
+/// The local clipboard. Its failure is of interest only where the terminal could not take the text.
+fn open_clipboard(results: UnboundedSender<What>) -> Clipboard {
+    Clipboard::open(move |text, copied| {
+        if let Err(reason) = copied {
+            tracing::warn!("the local clipboard failed: {reason}");
+            if text.len() > TERMINAL_LIMIT {
+                // Nobody listens any more when the screen is closing.
+                let _ = results.send(What::Copied(Err(reason)));
+            }
+        }
+    })
 }

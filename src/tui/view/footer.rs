@@ -7,13 +7,22 @@ use ratatui::{
     widgets::Widget,
 };
 
-use super::super::{app::App, keys, text::width, theme::Role};
+use super::super::{
+    app::App,
+    keys,
+    text::{fit, width},
+    theme::Role,
+};
 
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let area = Rect { x: area.x + 2, width: area.width.saturating_sub(4), ..area };
     if app.interrupted.is_some() {
         return Line::styled("Press Ctrl-C again to quit", app.theme.style(Role::Warning))
             .render(area, buffer);
+    }
+    if let Some((text, _)) = &app.flash {
+        let text = fit(text, area.width.into());
+        return Line::styled(text, app.theme.style(Role::Success)).render(area, buffer);
     }
     let mut spans = Vec::new();
     let mut used = 0;

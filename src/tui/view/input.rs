@@ -11,8 +11,9 @@ use super::{
     super::{
         app::App,
         chips::{Chip, Choice},
+        format::count,
         panes::{Focus, Panes},
-        text::{Piece, Row, fit_end, width},
+        text::{Piece, Row, fit, fit_end, width},
         theme::Role,
     },
     draw_rows, line, rounded,
@@ -22,8 +23,6 @@ use super::{
 const LEFT: u16 = 4;
 /// The most cells that the name on a chip takes.
 const CHIP_CELLS: usize = 28;
-/// Cells of the border that are left to other words on it.
-const KEPT_FREE: usize = 28;
 
 /// Draws the box; returns where the cursor is, while the box has the keyboard.
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
@@ -31,6 +30,7 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let border = if focused { Role::BorderFocus } else { Role::Border };
     let prompt = if focused { Role::Accent } else { Role::Muted };
     rounded(app.theme.style(border)).render(area, buffer);
+    draw_what_goes_along(app, area, buffer);
     let columns = Panes::input_columns(app.size);
     let text = Rect {
         x: area.x + LEFT,
@@ -50,6 +50,23 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
         draw_rows(&rows[first..], &app.theme, text, buffer);
     }
     focused.then(|| Position { x: text.x + column as u16, y: text.y + (row - first) as u16 })
+}
+
+/// On the border under it: how much of the conversation goes along with the question, and whether it takes another's place.
+fn draw_what_goes_along(app: &App, area: Rect, buffer: &mut Buffer) {
+    let replaced = app.editing.as_ref().map(|editing| editing.turn);
+    let earlier = app.earlier_turns(replaced).len();
+    let along = (earlier > 0).then(|| format!("with {}", count(earlier, "earlier turn")));
+    let editing = replaced.map(|_| "editing an earlier question".to_owned());
+    let parts: Vec<_> = editing.into_iter().chain(along).collect();
+    if parts.is_empty() {
+        return;
+    }
+    let text = fit(&parts.join(" · "), usize::from(area.width).saturating_sub(6));
+    let line = Line::styled(format!(" {text} "), app.theme.style(Role::Muted));
+    let width = (line.width() as u16).min(area.width.saturating_sub(4));
+    let x = area.right().saturating_sub(width + 2);
+    line.render(Rect { x, y: area.bottom().saturating_sub(1), width, height: 1 }, buffer);
 }
 
 /// What goes along with the question, on the border over it.
@@ -79,9 +96,10 @@ fn chip_row(chips: &[Chip], columns: usize) -> Row {
         };
         row.pieces.push(Piece::new(text, role));
     }
-    let until = "for every question until removed ";
-    if !chips.is_empty() && row.width() + width(until) + KEPT_FREE <= columns {
-        row.pieces.push(Piece::new(until, Role::Muted));
+    let until = ["for every question until removed ", "until removed "];
+    let room = columns.saturating_sub(row.width());
+    if let Some(words) = until.iter().find(|words| !chips.is_empty() && width(words) <= room) {
+        row.pieces.push(Piece::new(*words, Role::Muted));
     }
     row
 }

@@ -51,7 +51,7 @@ fn title(app: &App, count: usize, columns: usize) -> Row {
     let of = match entry {
         Some(Entry::Turn(turn)) => turn.question.as_str(),
         Some(Entry::Note(note)) => note.text.as_str(),
-        None => "",
+        Some(Entry::Divider(_)) | None => "",
     };
     let number = format!(" {}/{count}", app.shelf.selected.min(count - 1) + 1);
     let of = fit(of, columns.saturating_sub("Sources".len() + width(&number) + 2));

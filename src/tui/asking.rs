@@ -1,0 +1,217 @@
+//! The questions of a conversation: which earlier turns go along with one, asking one again, editing one.
+//!
+//! A turn can take the place of an earlier one: then that one and all after it are superseded. They stay on the screen
+//! and go along with no question any more. Where the turn that took their place fails, they count again.
+
+use super::{
+    app::{App, Effect},
+    entry::{Entry, Stage, Turn},
+    panes::Focus,
+};
+use crate::engine::{AskRequest, Command, EarlierTurn, Keep, Selection};
+
+/// An earlier question that is being edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Editing {
+    /// The turn whose place the edited question will take.
+    pub turn: usize,
+    /// What was in the input before.
+    draft: String,
+}
+
+impl App {
+    /// True when a question can go to the engine now; else the reader is told why not.
+    pub(super) fn may_ask(&mut self) -> bool {
+        if self.engine_gone {
+            self.warn("The engine has stopped. Quit and start Gibbon again.");
+            return false;
+        }
+        if self.running().is_some() {
+            self.warn("One answer at a time: wait for it, or cancel it with Esc. Your question stays below.");
+            return false;
+        }
+        true
+    }
+
+    /// Asks `question` as the last turn, in the place of the turn `replaces` and of those after it.
+    pub(super) fn ask(
+        &mut self,
+        question: String,
+        selection: Selection,
+        replaces: Option<usize>,
+    ) -> Vec<Effect> {
+        let request = AskRequest {
+            question: question.clone(),
+            strategy: Some(self.strategy),
+            selection: selection.clone(),
+            history: self.history(replaces),
+            keep: self.chat.map_or(Keep::NewChat, Keep::Chat),
+            ..AskRequest::default()
+        };
+        let mut turn = Turn::new(question, self.strategy, self.now);
+        turn.selection = selection;
+        turn.replaces = replaces;
+        self.transcript.push(Entry::Turn(Box::new(turn)));
+        self.mark_superseded();
+        vec![Effect::Send(Command::Ask(request))]
+    }
+
+    /// What the next question may draw on, in the place of the turn `replaces`.
+    pub(super) fn next_selection(&self, replaces: Option<usize>) -> Selection {
+        let last = self.earlier_turns(replaces).last().copied();
+        let sources = last.map_or(&[][..], |index| self.transcript.entries()[index].sources());
+        let carried = sources.iter().map(|chunk| chunk.id.clone()).collect();
+        let mut selection = Selection { carried, ..Selection::default() };
+        self.chips.apply(&mut selection);
+        selection
+    }
+
+    /// The turns that go along with the next question, in the place of the turn `replaces`, oldest first.
+    fn history(&self, replaces: Option<usize>) -> Vec<EarlierTurn> {
+        let turn = |index: usize| match &self.transcript.entries()[index] {
+            Entry::Turn(turn) => {
+                Some(EarlierTurn { question: turn.question.clone(), answer: turn.text.clone() })
+            }
+            Entry::Note(_) | Entry::Divider(_) => None,
+        };
+        self.earlier_turns(replaces).into_iter().filter_map(turn).collect()
+    }
+
+    /// The number of the first entry of this chat.
+    pub(super) fn chat_start(&self) -> usize {
+        let entries = self.transcript.entries();
+        entries.iter().rposition(|entry| matches!(entry, Entry::Divider(_))).map_or(0, |index| index + 1)
+    }
+
+    /// The numbers of the turns with an answer, or with what there was of it when it was cancelled, before the turn
+    /// `until` and without those that another has taken the place of.
+    pub(super) fn earlier_turns(&self, until: Option<usize>) -> Vec<usize> {
+        let start = self.chat_start();
+        let mut earlier: Vec<usize> = Vec::new();
+        for (index, turn) in self.turns().filter(|(index, _)| *index >= start) {
+            if let Some(replaced) = turn.replaces.filter(|_| counts(turn) || turn.is_running()) {
+                earlier.retain(|index| *index < replaced);
+            }
+            if counts(turn) {
+                earlier.push(index);
+            }
+        }
+        earlier.retain(|index| until.is_none_or(|until| *index < until));
+        earlier
+    }
+
+    /// Brings up to date which turns are shown as superseded.
+    pub(super) fn mark_superseded(&mut self) {
+        let start = self.chat_start();
+        let mut superseded = vec![false; self.transcript.entries().len()];
+        for (index, turn) in self.turns().filter(|(index, _)| *index >= start) {
+            if let Some(replaced) = turn.replaces.filter(|_| counts(turn) || turn.is_running()) {
+                superseded[replaced..index].fill(true);
+            }
+        }
+        for (index, superseded) in superseded.into_iter().enumerate().skip(start) {
+            let differs = match &self.transcript.entries()[index] {
+                Entry::Turn(turn) => turn.superseded != superseded,
+                Entry::Note(_) | Entry::Divider(_) => false,
+            };
+            if differs {
+                self.transcript.change(index, |entry| {
+                    if let Entry::Turn(turn) = entry {
+                        turn.superseded = superseded;
+                    }
+                });
+            }
+        }
+    }
+
+    /// Asks the question of the turn `index` again, with the same selection.
+    pub(super) fn retry(&mut self, index: usize) -> Vec<Effect> {
+        let Some(Entry::Turn(turn)) = self.transcript.entries().get(index) else { return Vec::new() };
+        let selection = turn.selection.clone();
+        self.ask_again(index, selection)
+    }
+
+    /// Asks the question of the turn `index` again, drawing on `selection`.
+    pub(super) fn ask_again(&mut self, index: usize, selection: Selection) -> Vec<Effect> {
+        let Some(Entry::Turn(turn)) = self.transcript.entries().get(index) else { return Vec::new() };
+        let question = turn.question.clone();
+        if !self.may_ask() {
+            return Vec::new();
+        }
+        // A turn above the divider belongs to a chat that was left: it takes no place in this one.
+        let replaces = (index >= self.chat_start()).then_some(index);
+        let effects = self.ask(question, selection, replaces);
+        self.shelf.show(self.transcript.entries().len() - 1);
+        self.transcript.show_newest();
+        effects
+    }
+
+    pub(super) fn retry_last(&mut self) -> Vec<Effect> {
+        match self.last_turn() {
+            Some(index) => self.retry(index),
+            None => self.nothing_asked_yet(),
+        }
+    }
+
+    /// Puts the question of the turn `index` into the input; sent from there, it takes the turn's place.
+    pub(super) fn edit(&mut self, index: usize) {
+        let Some(Entry::Turn(turn)) = self.transcript.entries().get(index) else { return };
+        let question = turn.question.clone();
+        let draft = match self.editing.take() {
+            Some(editing) => editing.draft,
+            None => self.input.text(),
+        };
+        self.input.replace(&question);
+        self.editing = (index >= self.chat_start()).then_some(Editing { turn: index, draft });
+        self.focus_on(Focus::Input);
+    }
+
+    pub(super) fn edit_last(&mut self) {
+        match self.last_turn() {
+            Some(index) => self.edit(index),
+            None => drop(self.nothing_asked_yet()),
+        }
+    }
+
+    /// Puts back what was in the input before an earlier question was.
+    pub(super) fn leave_editing(&mut self) {
+        if let Some(editing) = self.editing.take() {
+            self.input.replace(&editing.draft);
+        }
+    }
+
+    /// Begins a new chat under a divider. What stands above it goes along with no question any more.
+    pub(super) fn start_chat(&mut self) {
+        if self.running().is_some() {
+            self.warn(
+                "An answer is under way: wait for it, or cancel it with Esc, and then start a new chat.",
+            );
+            return;
+        }
+        self.leave_editing();
+        self.chat = None;
+        let has_turns = self.turns().any(|(index, _)| index >= self.chat_start());
+        if has_turns {
+            self.transcript.push(Entry::Divider("new chat".to_owned()));
+        }
+        self.transcript.show_newest();
+        self.focus_on(Focus::Input);
+        self.flash("A new chat: earlier turns do not go along any more");
+    }
+
+    /// The last turn of this chat.
+    fn last_turn(&self) -> Option<usize> {
+        let start = self.chat_start();
+        self.turns().next_back().map(|(index, _)| index).filter(|index| *index >= start)
+    }
+
+    fn nothing_asked_yet(&mut self) -> Vec<Effect> {
+        self.flash("Nothing was asked in this chat yet");
+        Vec::new()
+    }
+}
+
+/// True when there is an answer, or some of one, that a later question can be about.
+fn counts(turn: &Turn) -> bool {
+    matches!(turn.stage, Stage::Answered(_) | Stage::Cancelled) && !turn.text.is_empty()
+}
