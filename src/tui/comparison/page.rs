@@ -428,7 +428,7 @@ fn beside(cells: &[Option<&Row>], column: usize) -> Row {
             pieces.push(Piece::new(DIVIDER, Role::Border));
         }
         let used = cell.map_or(0, Row::width);
-        pieces.extend(cell.into_iter().flat_map(|row| row.pieces.iter().cloned()));
+        pieces.extend(cell.iter().flat_map(|row| row.pieces.iter().cloned()));
         if number + 1 < cells.len() {
             pieces.push(Piece::new(" ".repeat(column.saturating_sub(used)), Role::Base));
         }
