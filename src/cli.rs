@@ -104,6 +104,16 @@ pub enum Command {
     /// Show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Write pictures of the screen, as they are in the documentation
+    #[command(after_help = "Examples:\n  gibbon screenshots\n  gibbon screenshots --check")]
+    Screenshots {
+        /// Where the pictures are
+        #[arg(value_name = "DIR", default_value = "screenshots")]
+        directory: PathBuf,
+        /// Write nothing; name the pictures that are missing or stale, and fail where there are any
+        #[arg(long)]
+        check: bool,
+    },
     /// Print completions for a shell
     #[command(
         after_help = "Examples:\n  gibbon completions bash > ~/.local/share/bash-completion/completions/gibbon"

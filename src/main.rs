@@ -6,6 +6,7 @@ use std::{
     panic::PanicHookInfo,
     path::Path,
     process::ExitCode,
+    rc::Rc,
 };
 
 use clap::{CommandFactory, Parser};
@@ -17,7 +18,7 @@ use gibbon::{
     cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand, SessionsCommand},
     commands::{
         Console, Error, Exit, Interrupts, Verbosity, ask, cache, chat, compare, configuration, demo, doctor,
-        index, json, manual, model, search, sessions,
+        index, json, manual, model, screenshots, search, sessions,
     },
     config::{Config, ConfigError, Environment, Overrides, Paths},
     engine::{Engine, Event, visible},
@@ -116,17 +117,21 @@ fn run(
     console: &mut Console,
 ) -> Result<Exit, Error> {
     match &cli.command {
-        // These two describe the program itself and work whatever the configuration says.
+        // These describe the program itself and work whatever the configuration says.
         Some(Command::Completions { shell }) => {
             return manual::completions(&mut Cli::command(), *shell, console);
         }
         Some(Command::Man { directory }) => {
             return manual::man(Cli::command(), directory.as_deref(), console);
         }
+        Some(Command::Screenshots { directory, check }) => {
+            return pictures(directory, *check, console);
+        }
         _ => {}
     }
     let config = config.map_err(|error| Error::usage(error.to_string(), error.hint()))?;
     let _log = start_log(&config.paths, environment, console);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     dispatch(cli, &config, console)
 }
 
@@ -179,6 +184,7 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
         Some(Command::Config(ConfigCommand::Template)) => configuration::template(config, console),
         Some(Command::Completions { shell }) => manual::completions(&mut Cli::command(), shell, console),
         Some(Command::Man { directory }) => manual::man(Cli::command(), directory.as_deref(), console),
+        Some(Command::Screenshots { directory, check }) => pictures(&directory, check, console),
     }
 }
 
@@ -232,6 +238,34 @@ fn report(error: &Error, as_json: bool, console: &mut Console) {
 /// The screen of the chat.
 fn screen(config: &Config, engine: Engine, events: UnboundedReceiver<Event>) -> io::Result<()> {
     tui::run(config, engine, events).map_err(io::Error::other)
+}
+
+/// Writes the pictures of the screen, or says which are stale.
+fn pictures(directory: &Path, check: bool, console: &mut Console) -> Result<Exit, Error> {
+    let mut files = Vec::new();
+    for picture in tui::pictures::PICTURES {
+        let drawing = Rc::new(picture.draw().map_err(io::Error::other)?);
+        let svg = drawing.svg().into_bytes();
+        files.push(screenshots::PictureFile {
+            name: format!("{}.svg", picture.name),
+            draw: Box::new({
+                let svg = svg.clone();
+                move || Ok(svg.clone())
+            }),
+            is_current: Box::new(move |content| content == svg),
+        });
+        let again = Rc::clone(&drawing);
+        files.push(screenshots::PictureFile {
+            name: format!("{}.png", picture.name),
+            draw: Box::new(move || drawing.png().map_err(io::Error::other)),
+            is_current: Box::new(move |content| again.is_png(content)),
+        });
+    }
+    if check {
+        screenshots::check(&files, directory, console)
+    } else {
+        screenshots::write(&files, directory, console)
+    }
 }
 
 /// Counts Ctrl-C until the receiver is gone: the first is passed on, so that the request is cancelled and what is there

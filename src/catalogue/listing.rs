@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Catalogue, FileId, FileRecord, Result, Root, RootKind, paths};
+use super::{
+    Catalogue, CatalogueError, FileId, FileRecord, Result, Root, RootKind, paths,
+    roots::canonical_or_absolute,
+};
 
 /// An indexed file, for lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +55,29 @@ impl Catalogue {
         Ok(None)
     }
 
+    /// The indexed files that are, or lie inside, any of `paths` (relative, or through symbolic links).
+    ///
+    /// # Errors
+    /// [`CatalogueError::NotIndexed`] for the first path that no indexed file is in.
+    pub fn files_within(&self, paths: &[PathBuf]) -> Result<Vec<ListedFile>> {
+        let all = self.file_list()?;
+        let mut within = vec![false; all.len()];
+        for path in paths {
+            let canonical = canonical_or_absolute(path).map_err(|error| CatalogueError::io(path, error))?;
+            let mut found = false;
+            for (file, within) in all.iter().zip(&mut within) {
+                if file.path.starts_with(&canonical) {
+                    *within = true;
+                    found = true;
+                }
+            }
+            if !found {
+                return Err(CatalogueError::NotIndexed { path: path.clone() });
+            }
+        }
+        Ok(all.into_iter().zip(within).filter(|(_, within)| *within).map(|(file, _)| file).collect())
+    }
+
     fn known_file(&self, root: &Root, relative: &Path) -> Result<Option<FileRecord>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, hash, bytes, title, recipe FROM file WHERE root = ?1 AND relative = ?2",
@@ -96,5 +122,28 @@ mod tests {
         }
         assert!(catalogue.file_at(&root.path.join("b/../a.md")).unwrap().is_none());
         assert!(catalogue.file_at(&root.path).unwrap().is_none());
+    }
+
+    #[test]
+    fn paths_inside_and_above_the_roots_name_files_and_others_are_refused() {
+        let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let inner = folder.path().join("notes");
+        std::fs::create_dir_all(inner.join("deep")).unwrap();
+        let mut catalogue = Catalogue::open(data.path()).unwrap();
+        let root = catalogue.add_root(&inner, 7).unwrap().0.root;
+        let files = [file("a.md", &["x"]), file("ab.md", &["y"]), file("deep/b.md", &["z"])];
+        catalogue.record(root.id, &files, &[], &[]).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&inner, &link).unwrap();
+        let names = |paths: &[PathBuf]| -> std::result::Result<Vec<String>, String> {
+            let files = catalogue.files_within(paths).map_err(|error| error.to_string())?;
+            Ok(files.iter().map(|file| file.relative.display().to_string()).collect())
+        };
+        assert_eq!(names(&[folder.path().to_owned()]).unwrap(), ["a.md", "ab.md", "deep/b.md"]);
+        assert_eq!(names(&[link.join("deep"), root.path.join("a.md")]).unwrap(), ["a.md", "deep/b.md"]);
+        assert_eq!(names(&[root.path.join("deep/../a.md")]).unwrap(), ["a.md"]);
+        let unknown = root.path.join("a");
+        let refused = names(&[root.path.clone(), unknown.clone()]).unwrap_err();
+        assert_eq!(refused, format!("nothing that is indexed is in {}", unknown.display()));
     }
 }

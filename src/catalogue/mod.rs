@@ -70,6 +70,9 @@ pub enum CatalogueError {
     /// A root that was never added, or has been removed since.
     #[error("{} is not one of the folders or files added to Gibbon", path.display())]
     UnknownRoot { path: PathBuf },
+    /// A path that no indexed file is at or in.
+    #[error("nothing that is indexed is in {}", path.display())]
+    NotIndexed { path: PathBuf },
     /// Only folders and regular files can be added.
     #[error("{} is neither a folder nor a file", path.display())]
     NotAFile { path: PathBuf },
@@ -98,6 +101,7 @@ impl CatalogueError {
     pub fn hint(&self) -> Option<&'static str> {
         let code = match self {
             Self::Database(error) => error.sqlite_error_code(),
+            Self::NotIndexed { .. } => return Some("Index it first, or ask without it."),
             Self::Full => return Some("Make room on the disk, then run the same command again."),
             Self::Io { .. } => {
                 return Some("Check that the disk has room and the data directory is a writable directory.");

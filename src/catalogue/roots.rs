@@ -196,7 +196,7 @@ fn take_over(
 
 /// The path without symbolic links where it exists; else the absolute path, so that a root whose folder is gone
 /// can still be named.
-fn canonical_or_absolute(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn canonical_or_absolute(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => without_dots(&std::path::absolute(path)?),
         result => result,

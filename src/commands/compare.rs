@@ -68,9 +68,9 @@ fn compare(
     let outcome = session.request(console, command, &mut |console, event| {
         match event {
             Event::Ready(_) => console.progress("comparing", 0, 0, ""),
-            Event::Loaded { .. } => {
+            Event::Measured { .. } => {
                 answers += 1;
-                console.progress(&format!("comparing: answer {} of {of}", answers.min(of)), 0, 0, "");
+                console.progress(&format!("comparing: {answers} of {of} answers"), 0, 0, "");
             }
             _ => {}
         }
@@ -179,6 +179,7 @@ fn rows(comparison: &Comparison, style: Style) -> String {
         "prefill tokens",
         "from disk",
         "same tokens",
+        "KL",
     ];
     let mut lines = Vec::new();
     let mut failed = String::new();
@@ -194,10 +195,11 @@ fn rows(comparison: &Comparison, style: Style) -> String {
         }
     }
     let note = format!(
-        "Medians of {}, smallest to largest in brackets; same tokens: leading tokens equal to full's.\n",
+        "Medians of {}, smallest to largest in brackets; same tokens: leading tokens equal to full's;\n\
+         KL: how far the first token's distribution is from full's, in nats.\n",
         text::count(comparison.runs as u64, "run")
     );
-    text::table(&header, "<>>>>>>>", &lines, style) + &failed + &style.dim(note.trim_end()) + "\n"
+    text::table(&header, "<>>>>>>>>", &lines, style) + &failed + &style.dim(note.trim_end()) + "\n"
 }
 
 fn line(strategy: Strategy, result: &ComparisonResult) -> Vec<String> {
@@ -211,6 +213,7 @@ fn line(strategy: Strategy, result: &ComparisonResult) -> Vec<String> {
         timings.prefill.tokens.to_string(),
         bytes(timings.load.bytes),
         result.agreement.map_or(String::new(), |(same, of)| format!("{same}/{of}")),
+        result.first_token_divergence.map_or(String::new(), |nats| format!("{nats:.3}")),
     ]
 }
 
@@ -230,7 +233,7 @@ mod tests {
     fn result(answer: Answer, speedup: f64, agreement: (usize, usize)) -> ComparisonResult {
         let spread = |median: f64| Spread { median, min: median * 0.9, max: median * 1.2 };
         ComparisonResult {
-            first_token_divergence: None,
+            first_token_divergence: Some((1.0 - speedup).abs() / 100.0),
             time_to_first_token_seconds: spread(answer.timings.time_to_first_token_seconds),
             total_seconds: spread(answer.timings.total_seconds),
             tokens_per_second: spread(answer.timings.decode.tokens_per_second),

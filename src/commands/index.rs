@@ -10,7 +10,8 @@ use super::{
 use crate::{
     config::Config,
     engine::{
-        Command, Event, FileIssue, IndexPhase, IndexReport, IndexRequest, Outcome, Progress, Status, Unit,
+        Command, EncodeEstimate, Event, FileIssue, IndexPhase, IndexReport, IndexRequest, Outcome, Status,
+        Unit,
     },
 };
 
@@ -77,19 +78,13 @@ pub fn index(
     console: &mut Console,
 ) -> Result<IndexReport, Error> {
     let IndexOptions { add, forget, encode, .. } = options.clone();
-    let mut status = session.status.clone();
-    let mut estimated = false;
     let outcome = session.request(
         console,
         |id| Command::Index(IndexRequest { id, add, forget, encode }),
         &mut |console, event| {
             match event {
-                Event::Ready(ready) => status = Some(ready.clone()),
+                Event::Estimated { estimate, .. } => console.note(&to_encode(estimate)),
                 Event::Progress { progress, .. } => {
-                    if progress.phase == IndexPhase::Encode && progress.total > 0 && !estimated {
-                        estimated = true;
-                        console.note(&estimate(progress, status.as_ref()));
-                    }
                     console.progress(
                         verb(progress.phase),
                         progress.done,
@@ -108,18 +103,19 @@ pub fn index(
     }
 }
 
-/// What is about to be encoded and how much room it takes.
-fn estimate(progress: &Progress, status: Option<&Status>) -> String {
-    let mut text = format!("to encode: {}", count(progress.total, unit(progress.unit).trim_end_matches('s')));
-    let Some(status) = status else { return text };
-    if let (Unit::Tokens, Some(model)) = (progress.unit, &status.model) {
-        text += &format!(", about {} of KV cache", bytes(progress.total * model.cache_bytes_per_token));
+/// What is about to be encoded, how much room it takes and how long.
+fn to_encode(estimate: &EncodeEstimate) -> String {
+    let mut text = format!(
+        "to encode: {} ({}), {} of KV cache, where the budget leaves {}",
+        count(estimate.chunks as u64, "chunk"),
+        count(estimate.tokens, "token"),
+        bytes(estimate.bytes),
+        bytes(estimate.free_bytes)
+    );
+    if let Some(time) = estimate.seconds {
+        text += &format!("; about {} at the speed of the last time", seconds(time));
     }
-    text + &format!(
-        " (the cache takes {} of {})",
-        bytes(status.cache_bytes),
-        bytes(status.cache_budget_bytes)
-    )
+    text
 }
 
 fn verb(phase: IndexPhase) -> &'static str {
@@ -240,7 +236,10 @@ pub fn show_report(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{commands::fixtures, engine::RequestId};
+    use crate::{
+        commands::fixtures,
+        engine::{Progress, RequestId},
+    };
 
     fn report() -> IndexReport {
         IndexReport {
@@ -266,8 +265,16 @@ mod tests {
             cache_bytes: 0,
             hold: None,
         };
+        let estimate = EncodeEstimate {
+            chunks: 41,
+            tokens: 9873,
+            bytes: 227_473_920,
+            free_bytes: 20 << 30,
+            seconds: Some(72.4),
+        };
         let events = [
             Event::Ready(Status { files: 0, chunks: 0, cache_bytes: 0, ..fixtures::status() }),
+            Event::Estimated { id, estimate },
             Event::Progress { id, progress: encode(0) },
             Event::Progress { id, progress: encode(9873) },
             Event::Ready(fixtures::status()),

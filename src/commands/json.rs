@@ -26,7 +26,8 @@
 //! `origin` is `memory`, `disk`, `encoded`, `repaired` or `unused`. A *model* has `name`, `path`,
 //! `bytes`, `current`. `timings` is as [`Timings`](crate::engine::Timings) has it. A comparison's row has `strategy` and either `error` or
 //! `time_to_first_token_seconds`, `total_seconds` and `tokens_per_second` (each `median`, `min`, `max`),
-//! `first_token_speedup`, `agreement` (`same`, `of`; or null), `answer`, `stop` and `timings` of every run.
+//! `first_token_speedup`, `agreement` (`same`, `of`; or null), `first_token_divergence` (KL from `full` in nats, or null),
+//! `answer`, `stop` and `timings` of every run.
 
 use std::io;
 
@@ -95,6 +96,7 @@ fn row(row: &ComparisonRow) -> Value {
             "tokens_per_second": result.tokens_per_second,
             "first_token_speedup": result.first_token_speedup,
             "agreement": result.agreement.map(|(same, of)| json!({ "same": same, "of": of })),
+            "first_token_divergence": result.first_token_divergence,
             "answer": result.answer.text,
             "stop": result.answer.stop,
             "timings": result.runs,

@@ -17,6 +17,7 @@ pub mod json;
 pub mod manual;
 pub mod model;
 mod question;
+pub mod screenshots;
 pub mod search;
 mod session;
 pub mod sessions;

@@ -3,89 +3,45 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    failure::{index_behind, nothing_found, nothing_indexed},
-    protocol::{Answer, CacheOrigin, ChunkReason, Event, Failure, RequestId, RetrievedChunk, StopReason},
-    resources::{Loaded, Resources},
+    protocol::{Answer, CacheOrigin, EarlierTurn, Event, Failure, RequestId, StopReason},
+    resources::Loaded,
+    retrieve::Retrieval,
     timing::{DecodeTiming, EncodeTiming, LoadTiming, PrefillTiming, Timings},
     visible::visible,
 };
 use crate::{
     config::{AnswerSettings, Strategy},
     corpus::ChunkId,
-    index::Hit,
     model::{
-        ModelError,
+        Model, ModelError,
         attention::ApeScaling,
         kv::KvSegment,
+        prompt::Exchange,
         sampler::Sampler,
         session::{Cancelled, Placement, Session},
     },
     store::{LoadError, Tier, key::SegmentId},
 };
 
+/// The turns before take at most this share of the model's context: one in so many tokens. As much is kept free for the
+/// answer where they compete.
+const HISTORY_SHARE: usize = 4;
+
 /// One question on its way through the pipeline.
 pub(super) struct Asking<'a> {
     pub id: RequestId,
     pub question: &'a str,
+    /// The turns before, oldest first.
+    pub history: &'a [EarlierTurn],
     pub strategy: Strategy,
     pub max_tokens: usize,
     pub cancelled: Cancelled<'a>,
     pub emit: &'a dyn Fn(Event),
 }
 
-/// What retrieval found, and how long it took in seconds.
-pub(super) struct Retrieval {
-    pub hits: Vec<Hit>,
-    pub sources: Vec<RetrievedChunk>,
-    pub seconds: f64,
-}
-
-/// Searches the index for the question's chunks, best first.
-///
-/// # Errors
-/// When nothing is indexed or no document has a word of the question.
-pub(super) fn retrieve(resources: &mut Resources, question: &str, k: usize) -> Result<Retrieval, Failure> {
-    let started = Instant::now();
-    let (reader, loaded) = resources.reader_and_loaded()?;
-    let hits = reader.search(question, k)?;
-    let seconds = started.elapsed().as_secs_f64();
-    if hits.is_empty() {
-        return Err(match reader.counts()?.chunks {
-            0 => nothing_indexed(),
-            _ if reader.is_behind()? => index_behind(),
-            _ => nothing_found(),
-        });
-    }
-    let sources = hits.iter().enumerate().map(|(index, hit)| {
-        source(index + 1, hit, loaded.store.contains(SegmentId::Chunk(hit.chunk.chunk.id)))
-    });
-    Ok(Retrieval { sources: sources.collect(), hits, seconds })
-}
-
-/// A hit as front ends show it.
-pub(super) fn source(rank: usize, hit: &Hit, cached: bool) -> RetrievedChunk {
-    let record = &hit.chunk;
-    let chunk = &record.chunk;
-    RetrievedChunk {
-        rank,
-        id: chunk.id.to_string(),
-        label: visible(&chunk.label).into_owned(),
-        path: record.path.clone(),
-        lines: chunk.lines,
-        page: chunk.page,
-        heading: chunk.heading.iter().map(|heading| visible(heading).into_owned()).collect(),
-        score: hit.score,
-        tokens: chunk.tokens,
-        cached,
-        text: visible(&chunk.text).into_owned(),
-        cache_bytes: 0,
-        matches: Vec::new(),
-        reason: ChunkReason::Found,
-    }
-}
-
 impl Asking<'_> {
-    /// Answers over what was retrieved. `started` is when the question came, before retrieval.
+    /// Answers over what was retrieved, and gives the logits of the first token, over the whole vocabulary. `started` is
+    /// when the question came, before retrieval.
     ///
     /// # Errors
     /// When the context does not fit the model or the model fails. A cancelled answer is no error once its first
@@ -96,10 +52,10 @@ impl Asking<'_> {
         settings: &AnswerSettings,
         retrieval: &Retrieval,
         started: Instant,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<(Answer, Vec<f32>), Failure> {
         let mut timings = Timings { retrieve_seconds: retrieval.seconds, ..Timings::default() };
         let model = loaded.model.clone();
-        let query = model.prompt.query(self.question, &model.tokenizer)?;
+        let query = self.query(&model, retrieval)?;
         let (mut session, origins) = match self.strategy {
             Strategy::Full => {
                 (Session::empty(&model.network), vec![CacheOrigin::Unused; retrieval.hits.len()])
@@ -135,7 +91,7 @@ impl Asking<'_> {
 
         let written = self.write(&model, &mut session, settings, started, &mut timings)?;
         timings.total_seconds = started.elapsed().as_secs_f64();
-        Ok(Answer {
+        let answer = Answer {
             question: visible(self.question).into_owned(),
             text: written.text,
             strategy: self.strategy,
@@ -145,7 +101,27 @@ impl Asking<'_> {
             tokens: written.tokens,
             timings,
             chat: None,
-        })
+        };
+        Ok((answer, written.first_logits))
+    }
+
+    /// Tokens of the question, with as much of the turns before as there is room for.
+    fn query(&self, model: &Model, retrieval: &Retrieval) -> Result<Vec<u32>, ModelError> {
+        let question = model.prompt.query(self.question, &model.tokenizer)?;
+        if self.history.is_empty() {
+            return Ok(question);
+        }
+        let context = model.network.config.context_tokens;
+        let sizes: Vec<usize> = retrieval.hits.iter().map(|hit| hit.chunk.chunk.tokens).collect();
+        let taken = model.prompt.prefix().len() + extent(self.strategy, &sizes) + question.len();
+        let free = context.saturating_sub(taken + self.max_tokens.min(context / HISTORY_SHARE));
+        let room = free.min(context / HISTORY_SHARE);
+        let history: Vec<Exchange> = self
+            .history
+            .iter()
+            .map(|turn| Exchange { question: &turn.question, answer: &turn.answer })
+            .collect();
+        model.prompt.query_after(&history, self.question, room, &model.tokenizer)
     }
 
     /// The prefix's and the chunks' segments: from the cache, or encoded now.
@@ -215,7 +191,7 @@ impl Asking<'_> {
     /// Generates the answer token by token.
     fn write(
         &self,
-        model: &crate::model::Model,
+        model: &Model,
         session: &mut Session,
         settings: &AnswerSettings,
         started: Instant,
@@ -223,10 +199,14 @@ impl Asking<'_> {
     ) -> Result<Written, Failure> {
         let mut sampler = Sampler::new(settings.temperature, settings.top_p, settings.seed);
         let mut detokenizer = model.tokenizer.detokenizer();
-        let mut written = Written { text: String::new(), tokens: Vec::new(), stop: StopReason::MaxTokens };
+        let mut written = Written::default();
         let mut phase = Instant::now();
         while written.tokens.len() < self.max_tokens {
-            let token = sampler.choose(&session.logits()?)?;
+            let logits = session.logits()?;
+            let token = sampler.choose(&logits)?;
+            if written.tokens.is_empty() {
+                written.first_logits = logits.to_vec1().map_err(ModelError::from)?;
+            }
             if model.tokenizer.is_stop(token) {
                 written.stop = StopReason::EndOfText;
             } else {
@@ -279,6 +259,15 @@ struct Written {
     text: String,
     tokens: Vec<u32>,
     stop: StopReason,
+    /// Of the first token, `[vocabulary]`.
+    first_logits: Vec<f32>,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        let (text, tokens, first_logits) = (String::new(), Vec::new(), Vec::new());
+        Self { text, tokens, stop: StopReason::MaxTokens, first_logits }
+    }
 }
 
 /// Counts one load's result. Damaged and foreign files are noted once and then missing.
@@ -330,17 +319,13 @@ pub(super) fn encode_chunk(
 /// # Errors
 /// [`ModelError::ContextTooLong`].
 pub(super) fn check_fits(
-    model: &crate::model::Model,
+    model: &Model,
     strategy: Strategy,
     retrieval: &Retrieval,
     query: usize,
 ) -> Result<(), ModelError> {
     let check = |chunks: &[usize]| {
-        let extent = match strategy {
-            Strategy::Full | Strategy::Concat => chunks.iter().sum(),
-            Strategy::Parallel | Strategy::Ape => chunks.iter().copied().max().unwrap_or(0),
-        };
-        model.network.check_length(model.prompt.prefix().len() + extent + query)
+        model.network.check_length(model.prompt.prefix().len() + extent(strategy, chunks) + query)
     };
     let chunks = retrieval.hits.iter().map(|hit| &hit.chunk.chunk);
     let noted: Vec<usize> = chunks.clone().map(|chunk| chunk.tokens).collect();
@@ -352,12 +337,16 @@ pub(super) fn check_fits(
     check(&counted?)
 }
 
+/// Positions that chunks of so many tokens take.
+fn extent(strategy: Strategy, chunks: &[usize]) -> usize {
+    match strategy {
+        Strategy::Full | Strategy::Concat => chunks.iter().sum(),
+        Strategy::Parallel | Strategy::Ape => chunks.iter().copied().max().unwrap_or(0),
+    }
+}
+
 /// What `full` reads: prefix, chunks in the order of their ranks, question.
-fn full_prompt(
-    model: &crate::model::Model,
-    retrieval: &Retrieval,
-    query: &[u32],
-) -> Result<Vec<u32>, ModelError> {
+fn full_prompt(model: &Model, retrieval: &Retrieval, query: &[u32]) -> Result<Vec<u32>, ModelError> {
     let mut tokens = model.prompt.prefix().to_vec();
     for hit in &retrieval.hits {
         tokens.extend(model.prompt.chunk(&hit.chunk.chunk.text, &model.tokenizer)?);

@@ -3,10 +3,11 @@
 use std::{collections::HashSet, time::Instant};
 
 use super::{
-    answer::{Asking, Retrieval, check_fits, encode_chunk, retrieve},
+    answer::{Asking, check_fits, encode_chunk},
+    divergence::divergence,
     protocol::*,
     resources::Resources,
-    timing::{Spread, Timings},
+    retrieve::{Retrieval, Wanted, retrieve},
     visible::visible,
 };
 use crate::{config::Strategy, model::session::Cancelled, store::key::SegmentId};
@@ -14,7 +15,9 @@ use crate::{config::Strategy, model::session::Cancelled, store::key::SegmentId};
 /// What the runs of one strategy gave so far.
 struct Row {
     strategy: Strategy,
-    runs: Vec<(Timings, Answer)>,
+    runs: Vec<Answer>,
+    /// Logits of the first token of the first run.
+    first_logits: Vec<f32>,
     failure: Option<Failure>,
 }
 
@@ -37,25 +40,35 @@ pub(super) fn compare(
         ));
     }
     let settings = resources.config.answer.clone();
-    let chunks = request.chunks.unwrap_or(settings.chunks);
+    let max_tokens = request.max_tokens.unwrap_or(settings.max_tokens);
+    let wanted = Wanted {
+        question: &request.question,
+        chunks: request.chunks.unwrap_or(settings.chunks),
+        max_tokens,
+        selection: &request.selection,
+    };
     resources.loaded()?;
-    let first = retrieve(resources, &request.question, chunks)?;
+    let first = retrieve(resources, &wanted)?;
+    for message in &first.warnings {
+        warn(request.id, message, emit);
+    }
     emit(Event::Retrieved { id: request.id, chunks: first.sources.clone() });
     encode_missing(resources, request, &first, cancelled, emit)?;
 
     let mut rows: Vec<Row> = unique(&request.strategies)
         .into_iter()
-        .map(|strategy| Row { strategy, runs: Vec::new(), failure: None })
+        .map(|strategy| Row { strategy, runs: Vec::new(), first_logits: Vec::new(), failure: None })
         .collect();
-    for _ in 0..request.runs {
+    for run in 1..=request.runs {
         for row in rows.iter_mut().filter(|row| row.failure.is_none()) {
             let started = Instant::now();
-            let retrieval = retrieve(resources, &request.question, chunks)?;
+            let retrieval = retrieve(resources, &wanted)?;
             let asking = Asking {
                 id: request.id,
                 question: &request.question,
+                history: &[],
                 strategy: row.strategy,
-                max_tokens: request.max_tokens.unwrap_or(settings.max_tokens),
+                max_tokens,
                 cancelled,
                 // The answers of a comparison are shown whole, not as they come.
                 emit: &|event| {
@@ -65,8 +78,15 @@ pub(super) fn compare(
                 },
             };
             match asking.answer(resources.loaded()?, &settings, &retrieval, started) {
-                Ok(answer) if answer.stop == StopReason::Cancelled => return Err(Failure::cancelled()),
-                Ok(answer) => row.runs.push((answer.timings.clone(), answer)),
+                Ok((answer, _)) if answer.stop == StopReason::Cancelled => return Err(Failure::cancelled()),
+                Ok((answer, logits)) => {
+                    if row.runs.is_empty() {
+                        row.first_logits = logits;
+                    }
+                    let (id, runs) = (request.id, request.runs);
+                    emit(Event::Measured { id, run, runs, answer: Box::new(answer.clone()) });
+                    row.runs.push(answer);
+                }
                 Err(failure) if failure.kind == FailureKind::Cancelled => return Err(failure),
                 Err(failure) => row.failure = Some(failure),
             }
@@ -87,9 +107,7 @@ fn encode_missing(
     cancelled: Cancelled,
     emit: &dyn Fn(Event),
 ) -> Result<(), Failure> {
-    let mut note = |message: String| {
-        emit(Event::Warning { id: Some(request.id), message: visible(&message).into_owned() })
-    };
+    let mut note = |message: String| warn(request.id, &message, emit);
     let loaded = resources.loaded()?;
     let model = loaded.model.clone();
     let query = model.prompt.query(&request.question, &model.tokenizer)?.len();
@@ -115,6 +133,12 @@ fn encode_missing(
     Ok(())
 }
 
+fn warn(id: RequestId, message: &str, emit: &dyn Fn(Event)) {
+    let message = visible(message).into_owned();
+    tracing::warn!("{message}");
+    emit(Event::Warning { id: Some(id), message });
+}
+
 fn unique(strategies: &[Strategy]) -> Vec<Strategy> {
     let mut seen = HashSet::new();
     strategies.iter().copied().filter(|strategy| seen.insert(*strategy)).collect()
@@ -122,48 +146,21 @@ fn unique(strategies: &[Strategy]) -> Vec<Strategy> {
 
 fn summarise(rows: Vec<Row>) -> Vec<ComparisonRow> {
     let full = rows.iter().find(|row| row.strategy == Strategy::Full && row.failure.is_none());
-    let reference = full.and_then(|row| {
-        let spread = spread(&row.runs, |timings| timings.time_to_first_token_seconds)?;
-        Some((spread.median, row.runs.first()?.1.tokens.clone()))
-    });
-    rows.into_iter()
+    rows.iter()
         .map(|row| ComparisonRow {
             strategy: row.strategy,
-            result: match row.failure {
-                Some(failure) => Err(failure),
-                None => summary(row.runs, reference.as_ref()),
+            result: match &row.failure {
+                Some(failure) => Err(failure.clone()),
+                None => summary(row, full),
             },
         })
         .collect()
 }
 
-fn summary(
-    runs: Vec<(Timings, Answer)>,
-    reference: Option<&(f64, Vec<u32>)>,
-) -> Result<ComparisonResult, Failure> {
-    let nothing = || Failure::new(FailureKind::Internal, "no run was measured", None);
-    let first_token = spread(&runs, |timings| timings.time_to_first_token_seconds).ok_or_else(nothing)?;
-    let total = spread(&runs, |timings| timings.total_seconds).ok_or_else(nothing)?;
-    let speed = spread(&runs, |timings| timings.decode.tokens_per_second).ok_or_else(nothing)?;
-    let (timings, mut answers): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
-    let answer = answers.swap_remove(0);
-    Ok(ComparisonResult {
-        time_to_first_token_seconds: first_token,
-        total_seconds: total,
-        tokens_per_second: speed,
-        first_token_speedup: reference
-            .filter(|_| first_token.median > 0.0)
-            .map(|(full, _)| full / first_token.median),
-        agreement: reference.map(|(_, tokens)| {
-            let same = answer.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
-            (same, tokens.len())
-        }),
-        first_token_divergence: None,
-        answer,
-        runs: timings,
-    })
-}
-
-fn spread(runs: &[(Timings, Answer)], figure: impl Fn(&Timings) -> f64) -> Option<Spread> {
-    Spread::of(&runs.iter().map(|(timings, _)| figure(timings)).collect::<Vec<_>>())
+fn summary(row: &Row, full: Option<&Row>) -> Result<ComparisonResult, Failure> {
+    let runs = full.map(|full| full.runs.as_slice());
+    let mut result = ComparisonResult::of(&row.runs, runs)
+        .ok_or_else(|| Failure::new(FailureKind::Internal, "no run was measured", None))?;
+    result.first_token_divergence = full.and_then(|full| divergence(&full.first_logits, &row.first_logits));
+    Ok(result)
 }

@@ -91,7 +91,9 @@ impl From<IndexError> for Failure {
 impl From<CatalogueError> for Failure {
     fn from(error: CatalogueError) -> Self {
         let kind = match &error {
-            CatalogueError::UnknownRoot { .. } | CatalogueError::NotAFile { .. } => FailureKind::BadRequest,
+            CatalogueError::UnknownRoot { .. }
+            | CatalogueError::NotAFile { .. }
+            | CatalogueError::NotIndexed { .. } => FailureKind::BadRequest,
             _ => FailureKind::Storage,
         };
         Self::new(kind, error.to_string(), error.hint())
@@ -138,6 +140,15 @@ pub(super) fn nothing_found() -> Failure {
         FailureKind::NoMatch,
         "no indexed document has a word of this question",
         "Ask with words that your documents use; `gibbon search` shows what they lead to.",
+    )
+}
+
+/// Nothing was found among what the question may draw on.
+pub(super) fn nothing_selected() -> Failure {
+    Failure::new(
+        FailureKind::NoMatch,
+        "nothing that this question may draw on has a word of it",
+        "Ask in more files, or take back the chunks that were dropped.",
     )
 }
 

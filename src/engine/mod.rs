@@ -4,13 +4,14 @@
 //! can do without a running engine; [`export`] turns what they got into text to keep. Inside, `handle` starts the
 //! threads, `lookup` runs the one for the catalogue and `worker` the others, `control` lets a front end cancel and pause
 //! what they do; `ingest` turns files into searchable chunks,
-//! `encode` chunks into cached segments, `answer` a question into an answer, and `compare` does that in several ways.
+//! `encode` chunks into cached segments, `retrieve` finds a question's chunks, `answer` turns both into an answer, and `compare` does that in several ways.
 
 pub mod admin;
 mod answer;
 mod chats;
 mod compare;
 mod control;
+mod divergence;
 mod doctor;
 mod encode;
 pub mod export;
@@ -21,6 +22,7 @@ mod keeper;
 mod lookup;
 pub mod protocol;
 mod resources;
+mod retrieve;
 mod sample;
 mod summary;
 pub mod timing;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    answer::{Asking, retrieve, source},
+    answer::Asking,
     chats,
     compare::compare,
     control::{Control, Controls},
@@ -24,8 +24,11 @@ use super::{
     keeper::Events,
     protocol::*,
     resources::Resources,
+    retrieve::{Wanted, retrieve, source},
+    timing::Timings,
+    visible::visible,
 };
-use crate::{config::Config, store::key::SegmentId};
+use crate::config::Config;
 
 /// What reaches the model's thread.
 pub(super) enum Message {
@@ -90,6 +93,12 @@ impl Worker {
         }
     }
 
+    fn warn(&self, id: RequestId, message: &str) {
+        let message = visible(message).into_owned();
+        tracing::warn!("{message}");
+        self.emit(Event::Warning { id: Some(id), message });
+    }
+
     fn emit(&self, event: Event) {
         // Nobody listens any more when the program is ending.
         let _ = self.events.send(event);
@@ -151,6 +160,7 @@ impl Worker {
 
     fn finish(&mut self, id: RequestId, result: Result<Outcome, Failure>) {
         self.controls.remove(id);
+        log_end(&result);
         self.emit(match result {
             Ok(outcome) => Event::Done { id, outcome },
             Err(failure) => Event::Failed { id, failure },
@@ -162,20 +172,31 @@ impl Worker {
         // A model that is not there, and loading it, is no part of the question's time.
         self.resources.loaded()?;
         let started = Instant::now();
-        let chunks = request.chunks.unwrap_or(settings.chunks);
-        let retrieval = retrieve(&mut self.resources, &request.question, chunks)?;
+        let max_tokens = request.max_tokens.unwrap_or(settings.max_tokens);
+        let wanted = Wanted {
+            question: &request.question,
+            chunks: request.chunks.unwrap_or(settings.chunks),
+            max_tokens,
+            selection: &request.selection,
+        };
+        let retrieval = retrieve(&mut self.resources, &wanted)?;
+        for message in &retrieval.warnings {
+            self.warn(request.id, message);
+        }
         self.emit(Event::Retrieved { id: request.id, chunks: retrieval.sources.clone() });
         let control = self.controls.get(request.id);
         let events = self.events.clone();
         let asking = Asking {
             id: request.id,
             question: &request.question,
+            history: &request.history,
             strategy: request.strategy.unwrap_or(settings.strategy),
-            max_tokens: request.max_tokens.unwrap_or(settings.max_tokens),
+            max_tokens,
             cancelled: &|| control.is_cancelled(),
             emit: &|event| drop(events.send(event)),
         };
-        let mut answer = asking.answer(self.resources.loaded()?, &settings, &retrieval, started)?;
+        let (mut answer, _) = asking.answer(self.resources.loaded()?, &settings, &retrieval, started)?;
+        log_answer(&answer);
         if answer.timings.encode.seconds > 0.0 {
             // What was encoded is on disk, or a warning has said why not, before the request is done.
             let _ = self.resources.loaded()?.written();
@@ -183,8 +204,8 @@ impl Worker {
         match chats::keep(&self.resources.config, request.keep, &answer) {
             Ok(chat) => answer.chat = chat,
             Err(failure) => {
-                let message = format!("this answer could not be kept among the chats: {}", failure.message);
-                self.emit(Event::Warning { id: Some(request.id), message });
+                let reason = failure.message;
+                self.warn(request.id, &format!("this answer could not be kept among the chats: {reason}"));
             }
         }
         Ok(Outcome::Answer(answer))
@@ -201,11 +222,15 @@ impl Worker {
         let k = request.chunks.unwrap_or(self.resources.config.answer.chunks);
         let hits = self.resources.reader()?.search(&request.question, k)?;
         // Without a model nothing is cached, and searching works all the same.
-        let store = self.resources.loaded().ok().map(|loaded| loaded.store.clone());
-        let cached = |id| store.as_ref().is_some_and(|store| store.contains(SegmentId::Chunk(id)));
-        let found = hits.iter().enumerate();
-        let found = found.map(|(index, hit)| source(index + 1, hit, cached(hit.chunk.chunk.id)));
-        Ok(Outcome::Found(found.collect()))
+        let has_model = self.resources.loaded().is_ok();
+        let mut found = Vec::with_capacity(hits.len());
+        for (rank, hit) in (1..).zip(&hits) {
+            let matches =
+                self.resources.reader()?.matches(&request.question, &visible(&hit.chunk.chunk.text));
+            let loaded = if has_model { Some(&*self.resources.loaded()?) } else { None };
+            found.push(source(rank, hit, ChunkReason::Found, matches, loaded));
+        }
+        Ok(Outcome::Found(found))
     }
 
     /// Starts the thread that walks, reads and indexes.
@@ -271,5 +296,49 @@ impl Worker {
             }
             Err(failure) => self.finish(job.id(), Err(failure)),
         }
+    }
+}
+
+/// What an answer took, on one line. Neither the question nor any text of a document is in a log.
+fn log_answer(answer: &Answer) {
+    let Timings { load, encode, prefill, decode, .. } = &answer.timings;
+    tracing::info!(
+        strategy = answer.strategy.name(),
+        stop = ?answer.stop,
+        chunks = answer.sources.len(),
+        from_memory = load.memory_hits,
+        from_disk = load.disk_hits,
+        encoded = encode.chunks,
+        bytes = load.bytes,
+        prefilled = prefill.tokens,
+        generated = answer.tokens.len(),
+        tokens_per_second = format_args!("{:.1}", decode.tokens_per_second),
+        first_token_seconds = format_args!("{:.4}", answer.timings.time_to_first_token_seconds),
+        seconds = format_args!("{:.4}", answer.timings.total_seconds),
+        "answered"
+    );
+}
+
+/// What became of a request that is no answer. A failure may name a file but quotes no text.
+fn log_end(result: &Result<Outcome, Failure>) {
+    match result {
+        Ok(Outcome::Indexed(report)) => tracing::info!(
+            files_added = report.files_added,
+            files_changed = report.files_changed,
+            files_removed = report.files_removed,
+            left_out = report.issues.len(),
+            chunks_encoded = report.chunks_encoded,
+            tokens_encoded = report.tokens_encoded,
+            encode_seconds = format_args!("{:.3}", report.encode_seconds),
+            seconds = format_args!("{:.3}", report.seconds),
+            cancelled = report.cancelled,
+            "indexed"
+        ),
+        Ok(Outcome::Comparison(comparison)) => {
+            tracing::info!(strategies = comparison.rows.len(), runs = comparison.runs, "compared");
+        }
+        Ok(Outcome::Answer(_) | Outcome::Found(_) | Outcome::Catalogue(_)) => {}
+        Err(Failure { kind: FailureKind::Cancelled, .. }) => tracing::info!("a request was cancelled"),
+        Err(failure) => tracing::warn!(kind = ?failure.kind, "a request failed: {}", failure.message),
     }
 }

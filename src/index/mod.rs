@@ -18,15 +18,19 @@ use std::{
 use crate::catalogue::CatalogueError;
 
 mod disk;
+mod filter;
 mod lock;
+mod matches;
 mod query;
 mod reader;
 mod schema;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod words;
 mod writer;
 
+pub use filter::Filter;
+pub use matches::Matches;
 pub use reader::{Hit, Reader};
 pub use writer::{Applied, Delta, Writer};
 

@@ -40,17 +40,17 @@ const STOP_WORDS: &[&str] = &[
 
 /// Makes queries; keeps the analysers between questions.
 pub(super) struct Questions {
-    fields: Fields,
-    stemmed: TextAnalyzer,
+    pub(super) fields: Fields,
+    pub(super) stemmed: TextAnalyzer,
     exact: TextAnalyzer,
     stop_words: HashSet<&'static str>,
 }
 
 /// One word of a question: its stem, and the forms in which the question has it.
 #[derive(Debug, PartialEq)]
-struct Word {
-    stem: String,
-    forms: Vec<String>,
+pub(super) struct Word {
+    pub(super) stem: String,
+    pub(super) forms: Vec<String>,
 }
 
 impl Questions {
@@ -73,10 +73,10 @@ impl Questions {
     }
 
     /// The different words of a question but for the stop words; all of them where there is nothing else.
-    fn words(&mut self, question: &str) -> Vec<Word> {
+    pub(super) fn words(&mut self, question: &str) -> Vec<Word> {
         let stems = tokens(&mut self.stemmed, question);
         let forms = tokens(&mut self.exact, question);
-        let says_something = |form: &str| !self.stop_words.contains(form);
+        let says_something = |form: &str| !self.is_stop_word(form);
         let only_stop_words = !forms.iter().any(|form| says_something(form));
         let mut words: Vec<Word> = Vec::new();
         for (stem, form) in stems.into_iter().zip(forms) {
@@ -91,6 +91,10 @@ impl Questions {
             }
         }
         words
+    }
+
+    pub(super) fn is_stop_word(&self, form: &str) -> bool {
+        self.stop_words.contains(form)
     }
 
     /// A word counts as in the field where it matches best; the others add a little.

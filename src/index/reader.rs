@@ -12,7 +12,7 @@ use tantivy::{
 };
 
 use super::{
-    IndexError, Result,
+    Filter, IndexError, Matches, Result,
     disk::{self, Stamp},
     query::Questions,
     schema::{self, Fields},
@@ -105,6 +105,11 @@ impl Reader {
     /// The `k` chunks that answer the question best, best first; fewer where fewer have a word of it. Any text is
     /// a question. Equal scores come in the order of path and place.
     pub fn search(&mut self, question: &str, k: usize) -> Result<Vec<Hit>> {
+        self.search_within(question, k, &Filter::default())
+    }
+
+    /// The same among what the filter lets through: `k` of those, where so many have a word of the question.
+    pub fn search_within(&mut self, question: &str, k: usize, filter: &Filter) -> Result<Vec<Hit>> {
         self.refresh();
         let searcher = self.reader.searcher();
         let documents = usize::try_from(searcher.num_docs()).unwrap_or(usize::MAX);
@@ -112,13 +117,15 @@ impl Reader {
         if k == 0 || documents == 0 {
             return Ok(Vec::new());
         }
-        let most = documents.min(MAX_CANDIDATES.max(k.saturating_mul(8)));
+        let query = filter.narrowed(query, &self.questions.fields);
+        let most =
+            documents.min(MAX_CANDIDATES.max(k.saturating_mul(8)).saturating_add(filter.without.len()));
         let mut limit = most.min(k.saturating_mul(2).saturating_add(16));
         loop {
-            let found = self.candidates(&searcher, &query, limit)?;
+            let found = self.candidates(&searcher, &*query, limit)?;
             let last = found.last().map(|candidate| steps(candidate.score));
             let all_found = found.len() < limit || limit == most;
-            let hits = self.best(found, k)?;
+            let hits = self.best(found, k, filter)?;
             // What comes after the last candidate must not tie with the last hit, or be needed to fill up.
             let settled = hits.len() == k && hits.last().map(|hit| steps(hit.score)) > last;
             if all_found || settled {
@@ -126,6 +133,26 @@ impl Reader {
             }
             limit = most.min(limit.saturating_mul(4));
         }
+    }
+
+    /// Where words of the question stand in a text.
+    pub fn matches(&mut self, question: &str, text: &str) -> Matches {
+        self.questions.matches(question, text)
+    }
+
+    /// Different words of the question that are no stop words.
+    pub fn content_words(&mut self, question: &str) -> usize {
+        self.questions.content_words(question)
+    }
+
+    /// The chunks of an indexed file, in the order of its text.
+    pub fn chunks_of(&self, file: FileId) -> Result<Vec<ChunkRecord>> {
+        let mut chunks = Vec::new();
+        self.catalogue.each_chunk(file, |_, chunk| {
+            chunks.push(chunk);
+            Ok::<_, IndexError>(())
+        })?;
+        Ok(chunks)
     }
 
     /// Shows the latest commit. Where it cannot be read (the index is being built anew at this moment), the one
@@ -156,8 +183,9 @@ impl Reader {
             .collect())
     }
 
-    /// Looks the candidates up, drops those whose file was changed or removed since, and those of the same text.
-    fn best(&self, found: Vec<Candidate>, k: usize) -> Result<Vec<Hit>> {
+    /// Looks the candidates up, drops those whose file was changed or removed since, those that are filtered out, and
+    /// those of the same text.
+    fn best(&self, found: Vec<Candidate>, k: usize, filter: &Filter) -> Result<Vec<Hit>> {
         let mut hits = Vec::with_capacity(found.len());
         for candidate in found {
             let Some(place) = candidate.place else { continue };
@@ -167,7 +195,7 @@ impl Reader {
         }
         hits.sort_by(|a, b| (a.0, &a.2.path, a.1).cmp(&(b.0, &b.2.path, b.1)));
         let mut seen = HashSet::new();
-        hits.retain(|(_, _, chunk)| seen.insert(chunk.chunk.id));
+        hits.retain(|(_, _, chunk)| !filter.without.contains(&chunk.chunk.id) && seen.insert(chunk.chunk.id));
         hits.truncate(k);
         Ok(hits
             .into_iter()

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A data directory, and a folder that was added to it.
-struct Library {
+pub(crate) struct Library {
     data: tempfile::TempDir,
     _folder: tempfile::TempDir,
     root: RootId,
@@ -26,7 +26,7 @@ impl Library {
         Self { data, _folder: folder, root }
     }
 
-    fn with(files: &[FileUpdate]) -> Self {
+    pub(crate) fn with(files: &[FileUpdate]) -> Self {
         let library = Self::empty();
         library.writer().apply(&library.delta(files, &[])).unwrap();
         library
@@ -41,7 +41,7 @@ impl Library {
         Delta { updated: updated.to_vec(), removed, ..Delta::new(self.root) }
     }
 
-    fn reader(&self) -> Reader {
+    pub(crate) fn reader(&self) -> Reader {
         Reader::open(self.data.path()).unwrap()
     }
 

@@ -73,8 +73,9 @@ impl App {
     pub(super) fn open(&mut self, view: View) -> Vec<Effect> {
         self.view = view;
         match view {
+            View::Indexing => self.open_indexing(),
             View::Log => self.log.read_when_due(self.now),
-            View::Chat | View::Comparison | View::Indexing | View::Chats => Vec::new(),
+            View::Chat | View::Comparison | View::Chats => Vec::new(),
         }
     }
 
@@ -126,15 +127,7 @@ impl App {
     }
 
     fn request_index(&mut self, path: PathBuf) -> Vec<Effect> {
-        if self.indexing.is_some() {
-            self.warn("Indexing is under way already; wait for its end.");
-            return Vec::new();
-        }
-        self.ask_engine(Command::Index(IndexRequest {
-            add: vec![path],
-            encode: true,
-            ..IndexRequest::default()
-        }))
+        self.start_indexing(IndexRequest { add: vec![path], encode: true, ..IndexRequest::default() })
     }
 
     fn request_search(&mut self, words: String) -> Vec<Effect> {

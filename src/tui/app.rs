@@ -61,6 +61,11 @@ pub enum What {
     Saved(Result<PathBuf, String>),
     /// The editor that [`Effect::Edit`] asked for has ended; says what went wrong.
     Edited(Result<(), String>),
+    /// The folders that [`Effect::ListFolders`] asked for, as they would be typed.
+    Folders {
+        typed: String,
+        found: Vec<String>,
+    },
     /// The moment of [`App::deadline`] has come.
     Tick,
 }
@@ -86,6 +91,8 @@ pub enum Effect {
         path: PathBuf,
         line: Option<u32>,
     },
+    /// Say which folders begin as this path does, with [`What::Folders`].
+    ListFolders(String),
     /// Draw every cell again.
     Redraw,
     /// Give the terminal back and stop until the shell brings the program back.
@@ -216,6 +223,10 @@ impl App {
             What::Copied(copied) => self.on_copied(copied),
             What::Saved(saved) => self.on_saved(saved),
             What::Edited(ended) => self.on_edited(ended),
+            What::Folders { typed, found } => {
+                self.indexing_view.offer(&typed, found);
+                Vec::new()
+            }
             What::Tick => self.on_tick(),
         };
         self.reflow();
@@ -253,7 +264,10 @@ impl App {
                 }
                 contexts.extend([Context::Comparison, Context::OtherView]);
             }
-            View::Indexing => contexts.extend([Context::Indexing, Context::OtherView]),
+            View::Indexing => match self.indexing_view.context() {
+                Some(asked) => contexts.push(asked),
+                None => contexts.extend([Context::Indexing, Context::OtherView]),
+            },
             View::Chats => contexts.extend([Context::Chats, Context::OtherView]),
             View::Log => contexts.extend([Context::Log, Context::OtherView]),
         }
@@ -331,6 +345,8 @@ impl App {
                 } else if self.view == View::Chat && self.focus == Focus::Input {
                     self.input.key(event);
                     self.completion = 0;
+                } else if self.view == View::Indexing {
+                    self.indexing_view.key(event);
                 }
                 Vec::new()
             }
@@ -342,6 +358,8 @@ impl App {
             if let Some(chooser) = overlay.chooser() {
                 chooser.paste(text);
             }
+        } else if self.view == View::Indexing {
+            self.indexing_view.paste(text);
         } else if self.view == View::Chat {
             self.focus = Focus::Input;
             if self.input.paste(text) {

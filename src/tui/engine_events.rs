@@ -16,6 +16,7 @@ const LISTED_ISSUES: usize = 6;
 impl App {
     pub(super) fn on_engine(&mut self, event: Event) -> Vec<Effect> {
         self.follow_timings(&event);
+        let effects = self.follow_indexing(&event);
         match event {
             Event::Ready(status) => self.status = Some(status),
             Event::Progress { id, .. } if self.comparison.expects(id) => {}
@@ -41,7 +42,7 @@ impl App {
             Event::Done { id, outcome } => self.on_done(id, outcome),
             Event::Failed { id, failure } => self.on_failed(id, failure),
         }
-        Vec::new()
+        effects
     }
 
     /// Takes note of a command that went to the engine with its id.
@@ -61,6 +62,7 @@ impl App {
                 if let Some(path) = request.add.first() {
                     self.note(Note::info(format!("Indexing {} …", path.display())));
                 }
+                self.follow_request(&request);
                 self.indexing = Some(Indexing { id: request.id, progress: None });
             }
             Command::Search(request) => self.searches.push((request.id, request.question)),

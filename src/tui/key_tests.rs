@@ -2,6 +2,7 @@
 
 mod comparison;
 mod conversation;
+mod indexing;
 mod log;
 mod sources;
 mod timings;
@@ -138,7 +139,9 @@ fn state_for(binding: &Binding) -> App {
         Context::Conversation => app.focus_on(Focus::Conversation),
         Context::Sources => app.focus_on(Focus::Sources),
         Context::Timings => app.focus_on(Focus::Timings),
-        Context::Indexing => drop(app.open(View::Indexing)),
+        Context::Indexing => app = indexing::two_folders(),
+        Context::TypingPath => app = indexing::typing("no"),
+        Context::Forgetting => app = indexing::forgetting(),
         Context::Chats => drop(app.open(View::Chats)),
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
@@ -272,7 +275,8 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::OpenThemes => {}
         Action::Comparison(action) => comparison::check(&mut app, chord, action),
-        Action::Indexing(_) | Action::Chats(_) => {}
+        Action::Indexing(action) => indexing::check(chord, action),
+        Action::Chats(_) => {}
         Action::Log(action) => log::check(&mut app, chord, action),
         Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {

@@ -58,6 +58,10 @@ pub enum Context {
     Comparing,
     /// The comparison is shown.
     Comparison,
+    /// The path of what to index is being typed.
+    TypingPath,
+    /// Whether to take a folder out of the index is asked.
+    Forgetting,
     /// The indexing is shown.
     Indexing,
     /// The list of chats is shown.
@@ -89,7 +93,7 @@ impl Context {
             Self::Sources => "Sources",
             Self::Timings => "Timings",
             Self::Comparing | Self::Comparison => "Comparison",
-            Self::Indexing => "Indexing",
+            Self::Indexing | Self::TypingPath | Self::Forgetting => "Indexing",
             Self::Chats => "Chats",
             Self::Log => "Log",
             Self::Chat | Self::OtherView | Self::AnyView | Self::Anywhere => "Everywhere",

@@ -13,6 +13,7 @@
 //! | [`theme`] | roles of things on the screen, and the files that give them a style |
 //! | `transcript`, `entry` | the conversation, wrapped once per message and width |
 //! | `text`, `citations`, `phase_bar`, `gauge` | text as rows of cells; labels to numbers; numbers to bars |
+//! | `indexing`, `index_run`, `path_field` | what is indexed, how a run comes along, the path of what to add |
 //! | `timings`, `full_cost`, `rate` | which answer is timed, what `full` would have cost, how fast things go |
 //! | `panes`, `shelf`, `input` | which pane is where at which size; the sources; the question |
 //! | [`scenes`] | states of the screen, for its tests and its pictures |
@@ -36,6 +37,7 @@ mod files;
 mod format;
 mod full_cost;
 mod gauge;
+mod index_run;
 mod indexing;
 mod input;
 #[cfg(test)]
@@ -47,7 +49,9 @@ mod markdown;
 mod overlay;
 mod palette;
 mod panes;
+mod path_field;
 mod phase_bar;
+pub mod pictures;
 mod rate;
 mod reader;
 mod run;

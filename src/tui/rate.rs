@@ -53,7 +53,6 @@ impl Rate {
         Some((to - from) as f64 / span.as_secs_f64())
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the view of the indexing"))]
     /// How long it takes until `total` is done; `None` while that means nothing.
     pub fn remaining(&self, now: Duration, total: u64) -> Option<Duration> {
         let rate = self.per_second(now).filter(|rate| *rate > 0.0)?;

@@ -3,13 +3,13 @@
 
 mod clipboard;
 mod editing;
+mod folders;
 mod log_file;
 mod outside;
 mod save;
 
 use std::{
     io::{self, IsTerminal},
-    path::{Path, PathBuf},
     pin::pin,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -172,6 +172,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
+                Effect::ListFolders(typed) => self.outside.list_folders(typed),
                 Effect::Copy(text) => self.copy(text, screen)?,
                 Effect::Save { stem, extension, text } => self.outside.save(stem, extension, text),
                 Effect::ReadLog => self.outside.read_log(),
@@ -212,7 +213,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
     fn send_command(&mut self, command: Command) {
         let mut command = command.with_id((self.next_request)());
         if let Command::Index(request) = &mut command {
-            request.add = std::mem::take(&mut request.add).into_iter().map(expand_home).collect();
+            request.add = std::mem::take(&mut request.add).into_iter().map(folders::expand_home).collect();
         }
         // The screen knows the id before the first event about it can be taken in.
         self.app.update(Msg { at: self.opened.elapsed(), what: What::Sent(command.clone()) });
@@ -299,32 +300,5 @@ impl Interrupts {
     #[cfg(not(unix))]
     async fn next(&mut self) {
         std::future::pending().await
-    }
-}
-
-/// `~` and `~/…` as the shell would read them; there is no shell between the user and a slash command.
-fn expand_home(path: PathBuf) -> PathBuf {
-    let home = || directories::BaseDirs::new().map(|directories| directories.home_dir().to_owned());
-    match path.strip_prefix("~") {
-        Ok(rest) if rest == Path::new("") => home().unwrap_or(path),
-        Ok(rest) => home().map_or_else(|| path.clone(), |home| home.join(rest)),
-        Err(_) => path,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_tilde_of_its_own_is_the_home_directory() {
-        for path in ["notes", "/srv/notes", "~me/notes", "a/~/b"] {
-            assert_eq!(expand_home(path.into()), PathBuf::from(path));
-        }
-        let home = directories::BaseDirs::new().map(|directories| directories.home_dir().to_owned());
-        if let Some(home) = home {
-            assert_eq!(expand_home("~/notes".into()), home.join("notes"));
-            assert_eq!(expand_home("~".into()), home);
-        }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use assert_cmd::assert::OutputAssertExt;
+use gibbon::catalogue::{Catalogue, Message, Role};
 use predicates::{prelude::PredicateBooleanExt, str::contains};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -38,8 +39,20 @@ fn stdout(command: &mut Command) -> String {
     String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
 }
 
-const COMMANDS: [&str; 11] =
-    ["demo", "chat", "index", "ask", "search", "compare", "cache", "model", "doctor", "config", "man"];
+const COMMANDS: [&str; 12] = [
+    "demo",
+    "chat",
+    "index",
+    "ask",
+    "search",
+    "compare",
+    "cache",
+    "model",
+    "doctor",
+    "config",
+    "man",
+    "screenshots",
+];
 
 #[test]
 fn help_lists_every_command_and_the_exit_codes() {
@@ -61,6 +74,14 @@ fn every_command_has_help() {
     for command in COMMANDS {
         Gibbon::new().command(&[command, "--help"]).assert().success().stdout(contains("Usage: gibbon"));
     }
+}
+
+/// The pictures in the repository show the screen as it is; `gibbon screenshots` draws them anew.
+#[test]
+fn the_pictures_of_the_screen_are_not_stale() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut check = Gibbon::new().command(&["screenshots", "--check"]);
+    check.current_dir(repository).assert().success();
 }
 
 #[test]
@@ -218,4 +239,45 @@ fn a_log_that_cannot_be_written_does_not_stop_a_command() {
         Gibbon::new().command(&["config", "path"]).env("GIBBON_LOG", "gibbon=loud").output().unwrap();
     assert!(bad_filter.status.success());
     assert!(String::from_utf8_lossy(&bad_filter.stderr).contains("GIBBON_LOG"));
+}
+
+#[test]
+fn chats_are_found_renamed_exported_and_removed() {
+    let gibbon = Gibbon::new();
+    let mut catalogue = Catalogue::open(&gibbon.home.path().join("data")).unwrap();
+    let message =
+        |role, text: &str| Message { role, text: text.into(), sources: None, timings: None, details: None };
+    for (started, question) in [(10, "When does the dome close?"), (20, "How is the mirror cleaned?")] {
+        let id = catalogue.start_session(question, started).unwrap();
+        let turn = [message(Role::User, question), message(Role::Assistant, "At dusk\u{1b}[2J.")];
+        catalogue.append_messages(id, &turn).unwrap();
+    }
+    drop(catalogue);
+
+    let found = stdout(&mut gibbon.command(&["sessions", "search", "DOME", "dusk", "--json"]));
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!((&found["kind"], found["sessions"].as_array().unwrap().len()), (&"sessions".into(), 1));
+    gibbon.command(&["sessions", "search", "dome", "mirror"]).assert().code(3).stdout("");
+
+    gibbon.command(&["sessions", "rename", "1", "Closing", "the dome"]).assert().success();
+    assert!(stdout(&mut gibbon.command(&["sessions", "ls"])).contains("Closing the dome"));
+
+    let markdown = stdout(&mut gibbon.command(&["sessions", "export", "1"]));
+    assert!(markdown.starts_with("# Closing the dome\n\nChat 1 of 1970-01-01 00:00 UTC"), "{markdown}");
+    assert!(markdown.contains("## When does the dome close?\n\nAt dusk␛[2J.\n"), "{markdown}");
+    let file = gibbon.home.path().join("chat.json");
+    let arguments = ["sessions", "export", "1", "--json", "--output", file.to_str().unwrap()];
+    gibbon.command(&arguments).assert().success().stdout("").stderr(contains("written to"));
+    let chat: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(
+        (&chat["kind"], &chat["turns"][0]["question"]),
+        (&"chat".into(), &"When does the dome close?".into())
+    );
+    let nowhere = ["sessions", "export", "1", "--output", "/nowhere/chat.md"];
+    gibbon.command(&nowhere).assert().code(1).stderr(contains("could not be written"));
+
+    gibbon.command(&["sessions", "rm", "1"]).assert().success();
+    for arguments in [&["sessions", "export", "1"][..], &["sessions", "rename", "1", "x"]] {
+        gibbon.command(arguments).assert().code(2).stderr(contains("there is no chat 1"));
+    }
 }

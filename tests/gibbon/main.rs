@@ -5,6 +5,7 @@ mod chat_pty;
 mod cli;
 mod corpus;
 mod end_to_end;
+mod engine;
 mod golden;
 mod hub;
 mod index;

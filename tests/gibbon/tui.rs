@@ -7,6 +7,7 @@ use gibbon::{
     engine::Event,
     tui::{
         Theme,
+        pictures::PICTURES,
         scenes::{self, Scene, data::QUESTION},
     },
 };
@@ -164,5 +165,35 @@ fn resizing_back_and_forth_never_fails() {
             // A frame may be drawn before the message about the new size has come.
             stage.picture_of_size(Size::new(20, 3));
         }
+    }
+}
+
+/// A picture of a screen has no boxes in the place of characters: the font that is part of the program has them.
+#[test]
+fn the_font_of_the_pictures_has_every_character() {
+    for picture in PICTURES {
+        let missing = picture.draw().map(|drawing| drawing.missing_characters()).expect(picture.name);
+        let missing = missing.expect("the font is part of the program");
+        assert!(missing.is_empty(), "{}: {missing:?}", picture.name);
+    }
+}
+
+#[test]
+fn every_view_has_a_picture() {
+    for scene in [
+        "first_run",
+        "answered",
+        "streaming",
+        "sources",
+        "timings",
+        "comparison_finished",
+        "chats",
+        "log",
+        "help",
+    ] {
+        assert!(PICTURES.iter().any(|picture| picture.scene == scene), "{scene}");
+    }
+    for theme in Theme::names() {
+        assert!(PICTURES.iter().any(|picture| picture.theme == theme), "{theme}");
     }
 }

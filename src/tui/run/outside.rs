@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::{
     super::app::What,
     clipboard::{Clipboard, TERMINAL_LIMIT},
-    log_file,
+    folders, log_file,
     save::save,
 };
 use crate::config::Config;
@@ -30,6 +30,10 @@ impl Outside {
     pub fn read_log(&self) {
         let directory = self.log_directory.clone();
         self.start(move || What::LogRead(log_file::tail(&directory)));
+    }
+
+    pub fn list_folders(&self, typed: String) {
+        self.start(move || What::Folders { found: folders::folders(&typed), typed });
     }
 
     /// Copies to the local clipboard. What is too long for the terminal and has no other way is said to be so.

@@ -37,6 +37,9 @@ const SECTIONS: [Context; 11] = [
 /// The widest that the card gets.
 const WIDEST: u16 = 76;
 
+/// From this height on, the card leaves header and question alone.
+const ROOMY: u16 = 24;
+
 pub fn draw(app: &App, top: usize, screen: Rect, buffer: &mut Buffer) {
     let rows = rows();
     let card = card(Size { width: screen.width, height: screen.height });
@@ -65,16 +68,13 @@ pub fn page(size: Size) -> usize {
     usize::from(inside(card(size)).height).saturating_sub(1).max(1)
 }
 
-/// The card, above the footer, in the middle of the screen.
+/// The card, in the middle of what is above the footer and, where there is room, between header and question.
 fn card(screen: Size) -> Rect {
-    let height = (rows().len() as u16 + 2).min(screen.height.saturating_sub(1));
+    let (above, below) = if screen.height >= ROOMY { (2, 5) } else { (0, 1) };
+    let free = screen.height.saturating_sub(above + below);
+    let height = (rows().len() as u16 + 2).min(free);
     let width = WIDEST.min(screen.width);
-    Rect {
-        x: (screen.width - width) / 2,
-        y: screen.height.saturating_sub(1).saturating_sub(height) / 2,
-        width,
-        height,
-    }
+    Rect { x: (screen.width - width) / 2, y: above + free.saturating_sub(height) / 2, width, height }
 }
 
 fn inside(card: Rect) -> Rect {

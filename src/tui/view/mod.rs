@@ -25,6 +25,7 @@ use ratatui::{
 };
 
 pub(super) use help::{overflow as help_overflow, page as help_page};
+pub(super) use indexing::{overflow as indexing_overflow, reveal as indexing_reveal};
 pub(super) use timings::overflow as timings_overflow;
 
 use super::{
@@ -48,13 +49,13 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     header::draw(app, panes.header, buffer);
     let cursor = match app.view {
         View::Chat => draw_chat(app, &panes, buffer),
+        View::Indexing => indexing::draw(app, buffer),
         other => {
             let body = Panes::body(app.size);
             match other {
                 View::Comparison => comparison::draw(app, body, buffer),
-                View::Indexing => indexing::draw(app, body, buffer),
                 View::Chats => chats::draw(app, body, buffer),
-                View::Log | View::Chat => log::draw(app, body, buffer),
+                View::Log | View::Chat | View::Indexing => log::draw(app, body, buffer),
             }
             None
         }

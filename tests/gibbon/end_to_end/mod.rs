@@ -12,6 +12,7 @@ mod hostile;
 mod incremental;
 mod interrupt;
 mod kill;
+mod log;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -187,6 +187,7 @@ fn figures(turn: &Turn, in_columns: bool) -> String {
     };
     let speed = match timings.decode.tokens {
         0 => "–".to_owned(),
+        _ if timings.decode.tokens_per_second < 9.95 => format!("{:.1}/s", timings.decode.tokens_per_second),
         _ => format!("{:.0}/s", timings.decode.tokens_per_second),
     };
     let strategy = strategy(turn.strategy);
