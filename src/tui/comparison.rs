@@ -247,7 +247,7 @@ impl App {
         match action {
             ComparisonAction::Compare => return self.compare_last_question(),
             ComparisonAction::Cancel => return self.cancel_comparison(),
-            ComparisonAction::Start => return self.start_comparison(),
+            ComparisonAction::Start => return self.restart_comparison(),
             ComparisonAction::Export(format) => return self.export_comparison(format),
             ComparisonAction::Question => self.type_comparison(),
             ComparisonAction::Toggle(strategy) => {
@@ -295,6 +295,16 @@ impl App {
         }
         self.comparison.question = Some((question, selection));
         self.start_comparison()
+    }
+
+    /// Starts with what is chosen; the one under way is cancelled.
+    fn restart_comparison(&mut self) -> Vec<Effect> {
+        if self.comparison.strategies().is_empty() {
+            return Vec::new();
+        }
+        let mut effects = self.cancel_comparison();
+        effects.extend(self.start_comparison());
+        effects
     }
 
     fn start_comparison(&mut self) -> Vec<Effect> {

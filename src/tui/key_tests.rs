@@ -273,6 +273,10 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert!(matches!(app.overlay, Some(Overlay::Palette(_))), "{name}");
         }
+        Action::ToggleMouse => {
+            assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(false)], "{name}");
+            assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(true)], "{name}");
+        }
         Action::OpenThemes => {}
         Action::Comparison(action) => comparison::check(&mut app, chord, action),
         Action::Indexing(action) => indexing::check(chord, action),

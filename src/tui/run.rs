@@ -10,6 +10,7 @@ mod save;
 
 use std::{
     io::{self, IsTerminal},
+    path::PathBuf,
     pin::pin,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -27,6 +28,7 @@ use outside::Outside;
 
 use super::{
     app::{App, Effect, Msg, What},
+    keymap::{KeyError, Keymap},
     terminal::Screen,
     theme::{Theme, ThemeError},
     view::draw,
@@ -44,6 +46,8 @@ const FRAME: Duration = Duration::from_millis(16);
 pub enum ScreenError {
     #[error(transparent)]
     Theme(#[from] ThemeError),
+    #[error("the configuration file {} cannot be used: {error}", path.display())]
+    Keys { path: PathBuf, error: KeyError },
     #[error("the chat needs a terminal; in a pipe or a script, use `gibbon ask`")]
     NoTerminal,
     #[error("the terminal could not be used: {0}")]
@@ -67,10 +71,14 @@ pub fn run_with(
     }
     let theme = Theme::load(&config.screen.theme)?;
     let theme = if config.screen.color { theme } else { theme.without_color() };
+    let keymap = Keymap::new(&config.screen.keys)
+        .map_err(|error| ScreenError::Keys { path: config.paths.config_file.clone(), error })?;
+    let mouse = config.screen.mouse;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut screen = Screen::open()?;
-        let mut app = App::new(theme, config.answer.strategy, screen.size()?);
+        screen.capture_mouse(mouse)?;
+        let mut app = App::new(theme, config.answer.strategy, screen.size()?).with_controls(keymap, mouse);
         app.opened_at(seconds_since_epoch());
         let keys = Some(EventStream::new());
         let (outside, results) = Outside::new(config);
@@ -160,6 +168,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
     fn on_terminal(&mut self, event: TerminalEvent, screen: &mut Screen) -> io::Result<Next> {
         match event {
             TerminalEvent::Key(key) => self.on(What::Key(key), screen),
+            TerminalEvent::Mouse(event) => self.on(What::Mouse(event), screen),
             TerminalEvent::Paste(text) => self.on(What::Paste(text), screen),
             TerminalEvent::Resize(width, height) => self.on(What::Resized(Size { width, height }), screen),
             _ => Ok(Next::GoOn),
@@ -176,6 +185,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                 Effect::Copy(text) => self.copy(text, screen)?,
                 Effect::Save { stem, extension, text } => self.outside.save(stem, extension, text),
                 Effect::ReadLog => self.outside.read_log(),
+                Effect::CaptureMouse(on) => screen.capture_mouse(on)?,
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
                     screen.suspend()?;
