@@ -7,7 +7,7 @@ use ratatui::layout::Size;
 
 use super::{
     asking::Editing,
-    chats::ChatList,
+    chats::{ChatList, Mode},
     chips::Chips,
     comparison::ComparisonView,
     entry::{Entry, Turn},
@@ -150,6 +150,8 @@ pub struct App {
     pub(super) log: LogView,
     /// The chat of the catalogue in which the turns are kept, from the first answer on.
     pub(super) chat: Option<ChatId>,
+    /// The entry of the turn that was selected in the conversation; the last turn where none was.
+    pub(super) selected: Option<usize>,
     /// An earlier question is in the input, to be asked in its place.
     pub(super) editing: Option<Editing>,
     /// What the footer says of what was just done, and until when.
@@ -196,6 +198,7 @@ impl App {
             chats: ChatList::default(),
             log: LogView::default(),
             chat: None,
+            selected: None,
             editing: None,
             flash: None,
             opened: 0,
@@ -261,7 +264,8 @@ impl App {
         let interrupt = self.interrupted.map(|at| at + INTERRUPT_WINDOW);
         let flash = self.flash.as_ref().map(|(_, until)| *until);
         let log = (self.view == View::Log).then(|| self.log.next_read()).flatten();
-        spinner.into_iter().chain(interrupt).chain(flash).chain(log).min()
+        let chats = self.chats.due();
+        spinner.into_iter().chain(interrupt).chain(flash).chain(log).chain(chats).min()
     }
 
     /// The parts of the chat; `None` where the screen is too small for any.
@@ -288,7 +292,11 @@ impl App {
                 Some(asked) => contexts.push(asked),
                 None => contexts.extend([Context::Indexing, Context::OtherView]),
             },
-            View::Chats => contexts.extend([Context::Chats, Context::OtherView]),
+            View::Chats => match self.chats.mode {
+                Mode::List => contexts.extend([Context::Chats, Context::OtherView]),
+                Mode::Renaming(_) => contexts.push(Context::RenamingChat),
+                Mode::Deleting | Mode::Leaving => contexts.push(Context::ConfirmingChat),
+            },
             View::Log => contexts.extend([Context::Log, Context::OtherView]),
         }
         contexts.extend([Context::AnyView, Context::Anywhere]);
@@ -362,6 +370,8 @@ impl App {
             None => {
                 if let Some(overlay) = &mut self.overlay {
                     overlay.key(event);
+                } else if self.view == View::Chats {
+                    self.type_in_chats(event);
                 } else if self.view == View::Chat && self.focus == Focus::Input {
                     self.input.key(event);
                     self.completion = 0;
@@ -378,6 +388,8 @@ impl App {
             if let Some(chooser) = overlay.chooser() {
                 chooser.paste(text);
             }
+        } else if self.view == View::Chats {
+            self.paste_in_chats(text);
         } else if self.view == View::Indexing {
             self.indexing_view.paste(text);
         } else if self.view == View::Chat {
@@ -415,14 +427,18 @@ impl App {
 
     /// Does what is due by now.
     fn on_tick(&mut self) -> Vec<Effect> {
-        match self.view {
-            View::Log => self.log.read_when_due(self.now),
-            View::Chat | View::Comparison | View::Indexing | View::Chats => Vec::new(),
+        let mut effects = self.tick_chats();
+        if self.view == View::Log {
+            effects.extend(self.log.read_when_due(self.now));
         }
+        effects
     }
 
     /// Brings what depends on the size up to date with it.
     fn reflow(&mut self) {
+        if let Some(width) = super::view::preview_width(self.size) {
+            self.chats.lay_out(width);
+        }
         if self.view == View::Log {
             self.reflow_log();
         }

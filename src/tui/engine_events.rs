@@ -39,7 +39,7 @@ impl App {
                 self.comparison.on_warning(message);
             }
             Event::Warning { id, message } => self.on_warning(id, message),
-            Event::Done { id, outcome } => self.on_done(id, outcome),
+            Event::Done { id, outcome } => return self.on_done(id, outcome),
             Event::Failed { id, failure } => self.on_failed(id, failure),
         }
         effects
@@ -69,7 +69,7 @@ impl App {
             Command::Catalogue(request) => match &request.query {
                 CatalogueQuery::Document { path } => self.on_document_sent(request.id, path),
                 CatalogueQuery::Files => self.on_files_sent(request.id),
-                _ => {}
+                query => self.on_chats_sent(request.id, query),
             },
             Command::Compare(request) => self.comparison.on_sent(request.id),
             Command::Pause(_) | Command::Resume(_) | Command::Cancel(_) | Command::Shutdown => {}
@@ -128,7 +128,7 @@ impl App {
         }
     }
 
-    fn on_done(&mut self, id: RequestId, outcome: Outcome) {
+    fn on_done(&mut self, id: RequestId, outcome: Outcome) -> Vec<Effect> {
         self.end_indexing(id);
         match outcome {
             Outcome::Answer(answer) => {
@@ -150,8 +150,12 @@ impl App {
             Outcome::Comparison(comparison) if self.comparison.expects(id) => {
                 self.comparison.on_done(comparison);
             }
-            Outcome::Comparison(_) | Outcome::Catalogue(_) => {}
+            Outcome::Catalogue(CatalogueReply::Chats(chats)) => self.on_chats(id, chats),
+            Outcome::Catalogue(CatalogueReply::Chat(chat)) => return self.on_chat(id, chat),
+            Outcome::Catalogue(CatalogueReply::Changed) => return self.on_chats_changed(id),
+            Outcome::Comparison(_) => {}
         }
+        Vec::new()
     }
 
     fn on_failed(&mut self, id: RequestId, failure: Failure) {
@@ -162,7 +166,10 @@ impl App {
             }
             return;
         }
-        if self.on_document_failed(id, &failure) || self.on_files_failed(id, &failure) {
+        if self.on_document_failed(id, &failure)
+            || self.on_files_failed(id, &failure)
+            || self.on_chats_failed(id, &failure)
+        {
             return;
         }
         if self.turn(id).is_some() {

@@ -1,5 +1,6 @@
 //! Every key of the tables, pressed where it holds.
 
+mod chats;
 mod comparison;
 mod conversation;
 mod indexing;
@@ -142,10 +143,13 @@ fn state_for(binding: &Binding) -> App {
         Context::Indexing => app = indexing::two_folders(),
         Context::TypingPath => app = indexing::typing("no"),
         Context::Forgetting => app = indexing::forgetting(),
-        Context::Chats => drop(app.open(View::Chats)),
+        Context::Chats | Context::RenamingChat | Context::ConfirmingChat => {
+            chats::open(&mut app, binding.context);
+        }
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
         Context::Editing => app.edit_last(),
+        Context::Code => conversation::open_code(&mut app),
         Context::Completion => type_text(&mut app, "/s"),
         Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
         Context::Files => sources::open_files(&mut app),
@@ -243,6 +247,7 @@ fn check(binding: &Binding, chord: Chord) {
             }
             assert_eq!(seen, expected);
         }
+        Action::Conversation(action) => conversation::check_conversation(chord, action),
         Action::Sources(action) => sources::check(&mut app, chord, action),
         Action::TypeAt => sources::check_at(&mut app, chord),
         Action::ToQuestion => {
@@ -279,8 +284,8 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::OpenThemes => {}
         Action::Comparison(action) => comparison::check(&mut app, chord, action),
+        Action::Chats(action) => chats::check(chord, action),
         Action::Indexing(action) => indexing::check(chord, action),
-        Action::Chats(_) => {}
         Action::Log(action) => log::check(&mut app, chord, action),
         Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
@@ -288,6 +293,9 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::Overlay(action) if binding.context == Context::Files => {
             sources::check_files(&mut app, chord, action);
+        }
+        Action::Overlay(action) if binding.context == Context::Code => {
+            conversation::check_code(&mut app, chord, action);
         }
         Action::Overlay(action) => check_overlay(&mut app, chord, action),
         Action::Redraw => assert_eq!(press(&mut app, chord), [Effect::Redraw]),

@@ -3,6 +3,7 @@
 mod chat;
 mod chats;
 mod comparison;
+mod conversation;
 mod indexing;
 mod log;
 mod overlays;
@@ -13,6 +14,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 pub use chats::ChatsAction;
 pub use comparison::ComparisonAction;
+pub use conversation::ConversationAction;
 pub use indexing::IndexingAction;
 pub use log::LogAction;
 pub use overlays::OverlayAction;
@@ -30,6 +32,8 @@ pub enum Context {
     Palette,
     /// A file is being chosen.
     Files,
+    /// A block of code is being chosen.
+    Code,
     /// A theme is being chosen.
     Themes,
     /// An answer is under way.
@@ -64,6 +68,10 @@ pub enum Context {
     Forgetting,
     /// The indexing is shown.
     Indexing,
+    /// A chat's title is being typed.
+    RenamingChat,
+    /// It is asked whether something is to be done with a chat.
+    ConfirmingChat,
     /// The list of chats is shown.
     Chats,
     /// The log is shown.
@@ -81,7 +89,7 @@ impl Context {
     pub fn title(self) -> &'static str {
         match self {
             Self::Help => "This help",
-            Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
+            Self::Palette | Self::Files | Self::Code | Self::Themes => "Palette and choosers",
             Self::Answering
             | Self::Editing
             | Self::Completion
@@ -94,7 +102,7 @@ impl Context {
             Self::Timings => "Timings",
             Self::Comparing | Self::Comparison => "Comparison",
             Self::Indexing | Self::TypingPath | Self::Forgetting => "Indexing",
-            Self::Chats => "Chats",
+            Self::Chats | Self::RenamingChat | Self::ConfirmingChat => "Chats",
             Self::Log => "Log",
             Self::Chat | Self::OtherView | Self::AnyView | Self::Anywhere => "Everywhere",
         }
@@ -138,6 +146,7 @@ pub enum Action {
     /// Gives the mouse to the terminal, or takes it back.
     ToggleMouse,
     Comparison(ComparisonAction),
+    Conversation(ConversationAction),
     Indexing(IndexingAction),
     Chats(ChatsAction),
     Log(LogAction),
@@ -195,12 +204,13 @@ const fn bind(
 }
 
 /// The tables, in the order in which the footer shows their keys and the help their sections.
-const TABLES: [&[Binding]; 8] = [
+const TABLES: [&[Binding]; 9] = [
     overlays::BINDINGS,
     comparison::BINDINGS,
     indexing::BINDINGS,
     chats::BINDINGS,
     log::BINDINGS,
+    conversation::BINDINGS,
     sources::BINDINGS,
     timings::BINDINGS,
     chat::BINDINGS,

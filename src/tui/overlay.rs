@@ -5,6 +5,7 @@ use crossterm::event::KeyEvent;
 use super::{
     app::{App, Effect},
     chooser::Chooser,
+    copying::CodeChoice,
     files::FilePicker,
     keys::{Context, OverlayAction},
     palette::Palette,
@@ -15,6 +16,7 @@ pub enum Overlay {
     Help { top: usize },
     Palette(Palette),
     Files(FilePicker),
+    Code(CodeChoice),
 }
 
 impl Overlay {
@@ -23,6 +25,7 @@ impl Overlay {
             Self::Help { .. } => Context::Help,
             Self::Palette(_) => Context::Palette,
             Self::Files(_) => Context::Files,
+            Self::Code(_) => Context::Code,
         }
     }
 
@@ -32,6 +35,7 @@ impl Overlay {
             Self::Help { .. } => None,
             Self::Palette(palette) => Some(&mut palette.chooser),
             Self::Files(picker) => Some(&mut picker.chooser),
+            Self::Code(choice) => Some(&mut choice.chooser),
         }
     }
 
@@ -64,6 +68,7 @@ impl App {
                 self.choose_file(&picker);
                 Vec::new()
             }
+            Some(Overlay::Code(choice)) => self.copy_chosen_code(choice),
             Some(Overlay::Help { .. }) | None => Vec::new(),
         }
     }
