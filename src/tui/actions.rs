@@ -54,6 +54,8 @@ impl App {
             Action::LeaveEditing => self.leave_editing(),
             Action::NextStrategy => self.strategy = strategy_after(self.strategy),
             Action::TypeAt => return self.type_at(),
+            Action::NextStep => return self.take_next_step(),
+            Action::IndexSamples => return self.request_samples(),
             Action::ToggleMouse => return self.toggle_mouse(),
             Action::Open(view) => return self.open(view),
             Action::OpenHelp => self.overlay = Some(Overlay::Help { top: 0 }),

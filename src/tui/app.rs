@@ -11,6 +11,7 @@ use super::{
     chips::Chips,
     comparison::ComparisonView,
     entry::{Entry, Turn},
+    first_run::FirstRun,
     indexing::IndexingView,
     input::Input,
     keymap::Keymap,
@@ -25,7 +26,10 @@ use super::{
 };
 use crate::{
     config::Strategy,
-    engine::{ChatId, Command, Event, Progress, RequestId, RetrievedChunk, Status},
+    engine::{
+        ChatId, Command, Event, Failure, Progress, RequestId, RetrievedChunk, Status,
+        admin::{ModelFile, PullProgress},
+    },
 };
 
 /// A press of Ctrl-C counts as the second one for this long.
@@ -61,6 +65,12 @@ pub enum What {
     Copied(Result<(), String>),
     /// How an [`Effect::Save`] ended: the file's path, or why there is none.
     Saved(Result<PathBuf, String>),
+    /// How far [`Effect::FetchModel`] has come.
+    FetchProgress(PullProgress),
+    /// How [`Effect::FetchModel`] ended.
+    Fetched(Result<ModelFile, Failure>),
+    /// Where [`Effect::WriteSamples`] wrote the sample documents.
+    Samples(Result<PathBuf, Failure>),
     /// The editor that [`Effect::Edit`] asked for has ended; says what went wrong.
     Edited(Result<(), String>),
     /// The folders that [`Effect::ListFolders`] asked for, as they would be typed.
@@ -97,6 +107,11 @@ pub enum Effect {
     CaptureMouse(bool),
     /// Say which folders begin as this path does, with [`What::Folders`].
     ListFolders(String),
+    /// Fetch the model that the configuration names, with [`What::FetchProgress`] and [`What::Fetched`]. Uses the
+    /// network.
+    FetchModel,
+    /// Write the sample documents to the data directory, and say where with [`What::Samples`].
+    WriteSamples,
     /// Draw every cell again.
     Redraw,
     /// Give the terminal back and stop until the shell brings the program back.
@@ -127,6 +142,7 @@ pub struct App {
     pub(super) view: View,
     /// What lies over the view.
     pub(super) overlay: Option<Overlay>,
+    pub(super) first_run: FirstRun,
     pub(super) focus: Focus,
     /// The side pane that is shown where there is room for one.
     pub(super) side: Side,
@@ -181,6 +197,7 @@ impl App {
             mouse: true,
             view: View::default(),
             overlay: None,
+            first_run: FirstRun::default(),
             focus: Focus::default(),
             side: Side::default(),
             input: Input::default(),
@@ -250,6 +267,9 @@ impl App {
                 self.indexing_view.offer(&typed, found);
                 Vec::new()
             }
+            What::FetchProgress(progress) => self.on_fetch_progress(progress),
+            What::Fetched(fetched) => self.on_fetched(fetched),
+            What::Samples(folder) => self.on_samples(folder),
             What::Tick => self.on_tick(),
         };
         self.reflow();
@@ -313,6 +333,9 @@ impl App {
             Focus::Sources => contexts.push(Context::Sources),
             Focus::Timings => contexts.push(Context::Timings),
             Focus::Input => {
+                if self.is_first_run() {
+                    contexts.push(Context::FirstRun);
+                }
                 if !self.completions().is_empty() {
                     contexts.push(Context::Completion);
                 }
@@ -339,6 +362,7 @@ impl App {
         self.running().is_some()
             || self.comparison.is_running()
             || self.indexing.is_some()
+            || self.first_run.is_fetching()
             || (self.status.is_none() && !self.engine_gone)
     }
 

@@ -72,7 +72,11 @@ impl App {
                 query => self.on_chats_sent(request.id, query),
             },
             Command::Compare(request) => self.comparison.on_sent(request.id),
-            Command::Pause(_) | Command::Resume(_) | Command::Cancel(_) | Command::Shutdown => {}
+            Command::Pause(_)
+            | Command::Resume(_)
+            | Command::Cancel(_)
+            | Command::Refresh
+            | Command::Shutdown => {}
         }
         Vec::new()
     }

@@ -3,8 +3,10 @@
 mod chats;
 mod comparison;
 mod conversation;
+mod first_run;
 mod indexing;
 mod log;
+mod overlays;
 mod sources;
 mod timings;
 
@@ -132,6 +134,11 @@ fn state_for(binding: &Binding) -> App {
         }
         Context::Comparing => comparison::comparing(),
         Context::Comparison => comparison::compared(),
+        Context::FirstRun => {
+            let mut app = ready();
+            engine(&mut app, Event::Ready(Status::default()));
+            app
+        }
         _ => answered(),
     };
     match binding.context {
@@ -278,6 +285,8 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert!(matches!(app.overlay, Some(Overlay::Palette(_))), "{name}");
         }
+        Action::NextStep => first_run::check_next_step(&mut app, chord),
+        Action::IndexSamples => first_run::check_samples(&mut app, chord),
         Action::ToggleMouse => {
             assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(false)], "{name}");
             assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(true)], "{name}");
@@ -289,7 +298,7 @@ fn check(binding: &Binding, chord: Chord) {
         Action::Log(action) => log::check(&mut app, chord, action),
         Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
-            check_palette(&mut app, chord, action);
+            overlays::check_palette(&mut app, chord, action);
         }
         Action::Overlay(action) if binding.context == Context::Files => {
             sources::check_files(&mut app, chord, action);
@@ -297,7 +306,7 @@ fn check(binding: &Binding, chord: Chord) {
         Action::Overlay(action) if binding.context == Context::Code => {
             conversation::check_code(&mut app, chord, action);
         }
-        Action::Overlay(action) => check_overlay(&mut app, chord, action),
+        Action::Overlay(action) => overlays::check_help(&mut app, chord, action),
         Action::Redraw => assert_eq!(press(&mut app, chord), [Effect::Redraw]),
         Action::Suspend => assert_eq!(press(&mut app, chord), [Effect::Suspend]),
         Action::Interrupt => {
@@ -305,43 +314,6 @@ fn check(binding: &Binding, chord: Chord) {
             assert_eq!(press(&mut app, chord), [Effect::Quit]);
         }
         Action::Quit => assert_eq!(press(&mut app, chord), [Effect::Quit]),
-    }
-}
-
-fn check_overlay(app: &mut App, chord: Chord, action: OverlayAction) {
-    tell(app, What::Resized(Size { width: 60, height: 12 }));
-    app.overlay = Some(Overlay::Help { top: 3 });
-    press(app, chord);
-    let expected = match action {
-        OverlayAction::Close => None,
-        OverlayAction::Up => Some(Overlay::Help { top: 2 }),
-        OverlayAction::Down => Some(Overlay::Help { top: 4 }),
-        OverlayAction::PageUp => Some(Overlay::Help { top: 0 }),
-        OverlayAction::PageDown => Some(Overlay::Help { top: 11 }),
-        OverlayAction::Choose => return,
-    };
-    assert_eq!(app.overlay, expected, "{}", chord.name());
-}
-
-fn check_palette(app: &mut App, chord: Chord, action: OverlayAction) {
-    let selected = |app: &App| match &app.overlay {
-        Some(Overlay::Palette(palette)) => Some(palette.chooser.selected()),
-        _ => None,
-    };
-    tell(app, What::Resized(Size { width: 60, height: 12 }));
-    press_code(app, KeyCode::Down);
-    press_code(app, KeyCode::Down);
-    if action == OverlayAction::Choose {
-        type_text(app, "view.log");
-    }
-    press(app, chord);
-    match action {
-        OverlayAction::Close => assert_eq!(app.overlay, None),
-        OverlayAction::Up => assert_eq!(selected(app), Some(1)),
-        OverlayAction::Down => assert_eq!(selected(app), Some(3)),
-        OverlayAction::PageUp => assert_eq!(selected(app), Some(0)),
-        OverlayAction::PageDown => assert_eq!(selected(app), Some(8)),
-        OverlayAction::Choose => assert_eq!((app.view, &app.overlay), (View::Log, &None)),
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Context {
     Completion,
     /// The question is empty, and something is chosen for it.
     Chips,
+    /// The question is empty, and something is needed before one can be asked.
+    FirstRun,
     /// The question is empty.
     EmptyInput,
     /// The question is empty or is one from the history, unchanged.
@@ -93,6 +95,7 @@ impl Context {
             Self::Answering
             | Self::Editing
             | Self::Completion
+            | Self::FirstRun
             | Self::Chips
             | Self::EmptyInput
             | Self::History
@@ -143,6 +146,9 @@ pub enum Action {
     OpenHelp,
     OpenPalette,
     OpenThemes,
+    /// Fetches the model or adds a folder: what is needed before a question can be asked.
+    NextStep,
+    IndexSamples,
     /// Gives the mouse to the terminal, or takes it back.
     ToggleMouse,
     Comparison(ComparisonAction),

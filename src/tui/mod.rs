@@ -37,6 +37,7 @@ mod engine_events;
 mod entry;
 pub mod field;
 mod files;
+mod first_run;
 mod format;
 mod full_cost;
 mod gauge;
