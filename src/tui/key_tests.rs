@@ -4,6 +4,7 @@ mod conversation;
 mod indexing;
 mod log;
 mod sources;
+mod themes;
 mod timings;
 
 use std::time::Duration;
@@ -147,10 +148,8 @@ fn state_for(binding: &Binding) -> App {
         Context::Completion => type_text(&mut app, "/s"),
         Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
         Context::Files => sources::open_files(&mut app),
+        Context::Themes => app.open_themes(),
         _ => {}
-    }
-    if matches!(binding.context, Context::Themes) {
-        return app;
     }
     assert!(app.contexts().contains(&binding.context), "{binding:?}");
     app
@@ -271,7 +270,10 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert!(matches!(app.overlay, Some(Overlay::Palette(_))), "{name}");
         }
-        Action::OpenThemes => {}
+        Action::OpenThemes => {
+            press(&mut app, chord);
+            assert!(matches!(app.overlay, Some(Overlay::Themes(_))), "{name}");
+        }
         Action::Indexing(action) => indexing::check(chord, action),
         Action::Comparison(_) | Action::Chats(_) => {}
         Action::Log(action) => log::check(&mut app, chord, action),
@@ -281,6 +283,9 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::Overlay(action) if binding.context == Context::Files => {
             sources::check_files(&mut app, chord, action);
+        }
+        Action::Overlay(action) if binding.context == Context::Themes => {
+            themes::check(&mut app, chord, action)
         }
         Action::Overlay(action) => check_overlay(&mut app, chord, action),
         Action::Redraw => assert_eq!(press(&mut app, chord), [Effect::Redraw]),

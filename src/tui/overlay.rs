@@ -8,6 +8,7 @@ use super::{
     files::FilePicker,
     keys::{Context, OverlayAction},
     palette::Palette,
+    themes::ThemeChooser,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +16,7 @@ pub enum Overlay {
     Help { top: usize },
     Palette(Palette),
     Files(FilePicker),
+    Themes(Box<ThemeChooser>),
 }
 
 impl Overlay {
@@ -23,6 +25,7 @@ impl Overlay {
             Self::Help { .. } => Context::Help,
             Self::Palette(_) => Context::Palette,
             Self::Files(_) => Context::Files,
+            Self::Themes(_) => Context::Themes,
         }
     }
 
@@ -32,6 +35,7 @@ impl Overlay {
             Self::Help { .. } => None,
             Self::Palette(palette) => Some(&mut palette.chooser),
             Self::Files(picker) => Some(&mut picker.chooser),
+            Self::Themes(themes) => Some(&mut themes.chooser),
         }
     }
 
@@ -46,7 +50,11 @@ impl Overlay {
 impl App {
     pub(super) fn perform_overlay(&mut self, action: OverlayAction) -> Vec<Effect> {
         match action {
-            OverlayAction::Close => self.overlay = None,
+            OverlayAction::Close => {
+                if let Some(Overlay::Themes(themes)) = self.overlay.take() {
+                    self.leave_themes(*themes);
+                }
+            }
             OverlayAction::Up => self.step_overlay(-1),
             OverlayAction::Down => self.step_overlay(1),
             OverlayAction::PageUp => self.page_overlay(-1),
@@ -64,6 +72,7 @@ impl App {
                 self.choose_file(&picker);
                 Vec::new()
             }
+            Some(Overlay::Themes(themes)) => self.keep_theme(*themes),
             Some(Overlay::Help { .. }) | None => Vec::new(),
         }
     }

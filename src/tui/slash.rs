@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::{format, keys::Action};
+use super::{format, keys::Action, theme::Theme};
 use crate::config::Strategy;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,7 @@ pub enum Slash {
     /// What a key does, too.
     Do(Action),
     Strategy(Strategy),
+    Theme(&'static str),
     Index(PathBuf),
     Search(String),
 }
@@ -44,6 +45,7 @@ pub const COMMANDS: &[SlashCommand] = &[
     with("/index", "PATH", "Index and encode a folder or a file", nothing, index),
     with("/search", "WORDS", "Show the chunks that hold the words", nothing, search),
     with("/strategy", "NAME", "Answer with ape, parallel, concat or full", strategies, strategy),
+    with("/theme", "[NAME]", "Change the theme; without a name, choose one", Theme::names, theme),
     action("/new", "Start a new chat; this one is kept", Action::NewChat),
     action("/help", "Keys and commands", Action::OpenHelp),
     action("/quit", "Quit", Action::Quit),
@@ -99,6 +101,18 @@ fn strategy(name: &str) -> Result<Slash, String> {
     format::strategy_named(name)
         .map(Slash::Strategy)
         .ok_or_else(|| format!("`/strategy` takes the name of a strategy: {}.", strategies().join(", ")))
+}
+
+fn theme(name: &str) -> Result<Slash, String> {
+    if name.is_empty() {
+        return Ok(Slash::Do(Action::OpenThemes));
+    }
+    let known = Theme::names();
+    known
+        .iter()
+        .find(|known| **known == name)
+        .map(|name| Slash::Theme(name))
+        .ok_or_else(|| format!("There is no theme `{name}`. There are {}.", known.join(", ")))
 }
 
 fn index(path: &str) -> Result<Slash, String> {

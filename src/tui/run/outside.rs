@@ -11,12 +11,13 @@ use super::{
     folders, log_file,
     save::save,
 };
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// The door to everything outside, and where the results go.
 pub struct Outside {
     results: UnboundedSender<What>,
     log_directory: PathBuf,
+    config_file: PathBuf,
     clipboard: Clipboard,
 }
 
@@ -24,12 +25,21 @@ impl Outside {
     pub fn new(config: &Config) -> (Self, UnboundedReceiver<What>) {
         let (results, received) = unbounded_channel();
         let clipboard = open_clipboard(results.clone());
-        (Self { results, log_directory: config.paths.state.clone(), clipboard }, received)
+        let (log_directory, config_file) = (config.paths.state.clone(), config.paths.config_file.clone());
+        (Self { results, log_directory, config_file, clipboard }, received)
     }
 
     pub fn read_log(&self) {
         let directory = self.log_directory.clone();
         self.start(move || What::LogRead(log_file::tail(&directory)));
+    }
+
+    pub fn save_theme(&self, name: String) {
+        let file = self.config_file.clone();
+        self.start(move || {
+            let saved = config::save_theme(&file, &name);
+            What::ThemeSaved(saved.map_err(|error| format!("{} cannot be written: {error}", file.display())))
+        });
     }
 
     pub fn list_folders(&self, typed: String) {

@@ -12,6 +12,7 @@ mod indexing;
 mod input;
 mod log;
 mod sources;
+mod themes;
 mod timings;
 mod welcome;
 
@@ -70,6 +71,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
             Some(chooser::draw(&palette.chooser, app.size, &app.theme, buffer))
         }
         Some(Overlay::Files(picker)) => Some(chooser::draw(&picker.chooser, app.size, &app.theme, buffer)),
+        Some(Overlay::Themes(chooser)) => Some(themes::draw(chooser, app.size, &app.theme, buffer)),
         None => cursor,
     };
     if let Some(cursor) = cursor {
