@@ -11,7 +11,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 pub use edit::save_theme;
 pub use hub::HubAccess;
@@ -133,6 +133,11 @@ pub struct ScreenSettings {
     pub theme: String,
     /// False when NO_COLOR is set.
     pub color: bool,
+    /// The mouse scrolls and selects; else the terminal selects text with it.
+    pub mouse: bool,
+    /// Keys that differ from the screen's own, by the name of what they do; with none, it has no key. Whether the names
+    /// and keys exist is checked by the screen, which has the tables of them.
+    pub keys: BTreeMap<String, Vec<String>>,
 }
 
 impl Strategy {

@@ -65,12 +65,7 @@ mod tests {
         assert_eq!(with_theme("", "light"), Ok("[screen]\ntheme = \"light\"\n".to_owned()));
         let added = with_theme("# notes\n[answer]\nchunks = 4\n", "light").unwrap();
         assert_eq!(added, "# notes\n[answer]\nchunks = 4\n\n[screen]\ntheme = \"light\"\n");
-        let inline = with_theme(
-            "screen = { color = false }
-",
-            "light",
-        )
-        .unwrap();
+        let inline = with_theme("screen = { color = false }\n", "light").unwrap();
         let inline: toml::Table = inline.parse().unwrap();
         assert_eq!(inline["screen"]["theme"].as_str(), Some("light"));
         assert_eq!(inline["screen"]["color"].as_bool(), Some(false));

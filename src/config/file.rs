@@ -1,10 +1,10 @@
 //! The configuration file: TOML, every key optional, unknown keys refused.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use bytesize::ByteSize;
 use serde::Deserialize;
-use toml::{Spanned, Value};
+use toml::{Spanned, Table, Value};
 
 use super::{
     CacheDtype, ConfigError, ModelSource, Strategy,
@@ -20,6 +20,7 @@ struct File {
     answer: AnswerSection,
     cache: CacheSection,
     screen: ScreenSection,
+    keys: Table,
 }
 
 #[derive(Default, Deserialize)]
@@ -64,6 +65,7 @@ struct CacheSection {
 struct ScreenSection {
     theme: Option<Spanned<String>>,
     color: Option<Spanned<bool>>,
+    mouse: Option<Spanned<bool>>,
 }
 
 /// The settings in the file at `path`; none when there is no such file and it is not `required`.
@@ -109,7 +111,38 @@ fn parse(path: &Path, text: &str, home: Option<&Path>) -> Result<Layer, ConfigEr
         memory_bytes: place.bytes("cache.memory", file.cache.memory)?,
         theme: place.given("screen.theme", file.screen.theme).map(|theme| theme_path(theme, base, home)),
         color: place.given("screen.color", file.screen.color),
+        mouse: place.given("screen.mouse", file.screen.mouse),
+        keys: keys(path, "", file.keys)?,
     })
+}
+
+/// The keys by name; a name with dots may be written as tables.
+fn keys(path: &Path, before: &str, table: Table) -> Result<BTreeMap<String, Vec<String>>, ConfigError> {
+    let mut keys = BTreeMap::new();
+    for (name, value) in table {
+        let name = format!("{before}{name}");
+        let text = |value: Value| match value {
+            Value::String(text) => Ok(text),
+            other => Err(ConfigError::Malformed {
+                path: path.to_path_buf(),
+                message: format!(
+                    "`keys.{name}` must be a key such as \"ctrl-p\", or a list of them, not {other}"
+                ),
+            }),
+        };
+        match value {
+            Value::Table(table) => keys.extend(self::keys(path, &format!("{name}."), table)?),
+            Value::Array(chords) => {
+                let chords = chords.into_iter().map(text).collect::<Result<_, _>>()?;
+                keys.insert(name, chords);
+            }
+            other => {
+                let chord = text(other)?;
+                keys.insert(name, vec![chord]);
+            }
+        }
+    }
+    Ok(keys)
 }
 
 /// A theme is a name, or a path when it looks like one.

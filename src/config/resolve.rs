@@ -2,7 +2,7 @@
 //! can name the flag, the variable, or the line of the file.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     ffi::{OsStr, OsString},
     fmt,
     path::{Path, PathBuf},
@@ -152,6 +152,8 @@ pub(super) struct Layer {
     pub memory_bytes: Option<Given<u64>>,
     pub theme: Option<Given<String>>,
     pub color: Option<Given<bool>>,
+    pub mouse: Option<Given<bool>>,
+    pub keys: BTreeMap<String, Vec<String>>,
 }
 
 impl Config {
@@ -279,6 +281,8 @@ impl Layer {
             memory_bytes: self.memory_bytes.or(below.memory_bytes),
             theme: self.theme.or(below.theme),
             color: self.color.or(below.color),
+            mouse: self.mouse.or(below.mouse),
+            keys: if self.keys.is_empty() { below.keys } else { self.keys },
         }
     }
 
@@ -348,6 +352,8 @@ impl Layer {
             screen: ScreenSettings {
                 theme: or(self.theme, default.screen.theme),
                 color: or(self.color, default.screen.color),
+                mouse: or(self.mouse, default.screen.mouse),
+                keys: self.keys,
             },
             paths: default.paths,
         })

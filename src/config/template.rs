@@ -1,5 +1,7 @@
 //! The defaults, and a configuration written as the file that would bring it about.
 
+use std::collections::BTreeMap;
+
 use bytesize::ByteSize;
 use toml::Value;
 
@@ -37,7 +39,12 @@ impl Config {
                 system_prompt: SYSTEM_PROMPT.to_owned(),
             },
             store: StoreSettings { disk_bytes: 20 << 30, memory_bytes: 512 << 20 },
-            screen: ScreenSettings { theme: "ansi".to_owned(), color: true },
+            screen: ScreenSettings {
+                theme: "ansi".to_owned(),
+                color: true,
+                mouse: true,
+                keys: BTreeMap::new(),
+            },
         }
     }
 
@@ -89,7 +96,12 @@ memory = {memory}
 # or the path of a theme file
 theme = {theme}
 color = {color}
-"#,
+# scrolls, selects and follows citations; Shift-drag selects text. false leaves the mouse to the terminal
+mouse = {mouse}
+
+[keys]
+# what a key does, as the help (F1) names it: a key, a list of keys, or [] for none
+{keys}"#,
             source = quoted(&model.source.to_string()),
             dequantize = model.dequantize,
             offline = model.offline,
@@ -108,8 +120,22 @@ color = {color}
             memory = size(store.memory_bytes),
             theme = quoted(&screen.theme),
             color = screen.color,
+            mouse = screen.mouse,
+            keys = keys(&screen.keys),
         )
     }
+}
+
+/// An example where nothing is changed.
+fn keys(keys: &BTreeMap<String, Vec<String>>) -> String {
+    if keys.is_empty() {
+        return "# \"palette.open\" = [\"ctrl-p\", \"f12\"]\n".to_owned();
+    }
+    let line = |(name, chords): (&String, &Vec<String>)| {
+        let chords: Vec<_> = chords.iter().map(|chord| quoted(chord)).collect();
+        format!("{} = [{}]\n", quoted(name), chords.join(", "))
+    };
+    keys.iter().map(line).collect()
 }
 
 fn quoted(text: &str) -> String {

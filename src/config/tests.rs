@@ -128,6 +128,16 @@ fn relative_paths_in_the_file_start_at_the_file() {
 }
 
 #[test]
+fn keys_are_a_name_and_one_key_or_several() {
+    let keys = |text: &str| resolve(text, Overrides::default()).map(|config| config.screen.keys);
+    let read = keys("[keys]\nsend = 'alt-enter'\nsources.next = ['n', 'down']\n'help.open' = []").unwrap();
+    let read: Vec<_> = read.iter().map(|(name, chords)| (name.as_str(), chords.len())).collect();
+    assert_eq!(read, [("help.open", 0), ("send", 1), ("sources.next", 2)]);
+    let error = keys("[keys]\nsend = 5").unwrap_err().to_string();
+    assert!(error.contains("`keys.send`") && error.contains("ctrl-p"), "{error}");
+}
+
+#[test]
 fn the_network_and_colours_are_switched_off_by_the_usual_variables() {
     let resolve = |name: &str, value: &str| {
         let environment = Environment::from_iter([("GIBBON_HOME", "/g"), (name, value)]);
@@ -158,6 +168,8 @@ fn a_configuration_written_as_a_file_reads_back() {
     };
     for flags in [Overrides::default(), flags] {
         let mut config = resolve("", flags).unwrap();
+        config.screen.keys = [("send".to_owned(), vec!["alt-enter".to_owned(), "\"".to_owned()])].into();
+        config.screen.mouse = false;
         config.answer.system_prompt = "say \"hi\"\nand \\ stop".into();
         let (_home, environment) = home_with(&config.to_toml());
         let mut read = Config::resolve(&Overrides::default(), &environment).unwrap();

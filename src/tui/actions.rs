@@ -54,6 +54,7 @@ impl App {
             Action::LeaveEditing => self.leave_editing(),
             Action::NextStrategy => self.strategy = strategy_after(self.strategy),
             Action::TypeAt => return self.type_at(),
+            Action::ToggleMouse => return self.toggle_mouse(),
             Action::Open(view) => return self.open(view),
             Action::OpenHelp => self.overlay = Some(Overlay::Help { top: 0 }),
             Action::OpenPalette => self.overlay = Some(Overlay::Palette(Palette::of(self))),

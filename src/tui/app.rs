@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crossterm::event::{KeyEvent, KeyEventKind};
+use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 use ratatui::layout::Size;
 
 use super::{
@@ -13,7 +13,8 @@ use super::{
     entry::{Entry, Turn},
     indexing::IndexingView,
     input::Input,
-    keys::{self, Context},
+    keymap::Keymap,
+    keys::Context,
     log::{LogTail, LogView},
     overlay::Overlay,
     panes::{Focus, Panes, Side},
@@ -47,6 +48,7 @@ pub struct Msg {
 pub enum What {
     Key(KeyEvent),
     Paste(String),
+    Mouse(MouseEvent),
     Resized(Size),
     Engine(Box<Event>),
     /// The engine has the command that the last [`Effect::Send`] asked for; it has its id now.
@@ -95,6 +97,8 @@ pub enum Effect {
         path: PathBuf,
         line: Option<u32>,
     },
+    /// Have the mouse's events come here, or leave them to the terminal.
+    CaptureMouse(bool),
     /// Say which folders begin as this path does, with [`What::Folders`].
     ListFolders(String),
     /// Draw every cell again.
@@ -121,6 +125,9 @@ pub struct App {
     pub(super) now: Duration,
     pub(super) size: Size,
     pub(super) theme: Theme,
+    pub(super) keymap: Keymap,
+    /// The mouse's events come here; else the terminal selects text with it.
+    pub(super) mouse: bool,
     pub(super) view: View,
     /// What lies over the view.
     pub(super) overlay: Option<Overlay>,
@@ -172,6 +179,8 @@ impl App {
             now: Duration::ZERO,
             size,
             theme,
+            keymap: Keymap::default(),
+            mouse: true,
             view: View::default(),
             overlay: None,
             focus: Focus::default(),
@@ -201,6 +210,16 @@ impl App {
         app
     }
 
+    /// The same screen with other keys than the tables have, and with or without the mouse.
+    pub(super) fn with_controls(mut self, keymap: Keymap, mouse: bool) -> Self {
+        for warning in keymap.warnings() {
+            self.warn(warning);
+        }
+        self.keymap = keymap;
+        self.mouse = mouse;
+        self
+    }
+
     /// Says when the screen was opened, in seconds since the Unix epoch.
     pub fn opened_at(&mut self, seconds: i64) {
         self.opened = seconds;
@@ -215,6 +234,7 @@ impl App {
         self.flash.take_if(|(_, until)| self.now >= *until);
         let effects = match msg.what {
             What::Key(event) => self.on_key(event),
+            What::Mouse(event) => self.on_mouse(event),
             What::Paste(text) => self.on_paste(&text),
             What::Resized(size) => {
                 self.size = size;
@@ -335,7 +355,7 @@ impl App {
         if event.kind == KeyEventKind::Release {
             return Vec::new();
         }
-        match keys::action(&event, &self.contexts()) {
+        match self.keymap.action(&event, &self.contexts()) {
             Some(action) => self.perform(action),
             None => {
                 if let Some(overlay) = &mut self.overlay {

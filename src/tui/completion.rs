@@ -1,6 +1,6 @@
 //! Completing a slash command while it is typed: its name, then the words that can follow it.
 
-use ratatui::layout::{Rect, Size};
+use ratatui::layout::{Position, Rect, Size};
 
 use super::{
     app::App,
@@ -86,6 +86,15 @@ pub fn place(count: usize, panes: &Panes, screen: Size) -> Rect {
     let free = panes.input.y.saturating_sub(panes.header.bottom());
     let height = (count.min(MOST_ROWS) as u16 + 2).min(free);
     Rect { x: 0, y: panes.input.y - height, width: screen.width.min(84), height }
+}
+
+/// The number of the completion that is drawn at `position`.
+pub fn at(app: &App, panes: &Panes, position: Position) -> Option<usize> {
+    let count = app.completions().len();
+    let card = place(count, panes, app.size);
+    let is_row = card.contains(position) && position.y > card.y && position.y + 1 < card.bottom();
+    let index = app.first_completion() + usize::from(position.y.checked_sub(card.y + 1)?);
+    (is_row && index < count).then_some(index)
 }
 
 #[cfg(test)]

@@ -274,6 +274,10 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert!(matches!(app.overlay, Some(Overlay::Themes(_))), "{name}");
         }
+        Action::ToggleMouse => {
+            assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(false)], "{name}");
+            assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(true)], "{name}");
+        }
         Action::Indexing(action) => indexing::check(chord, action),
         Action::Comparison(_) | Action::Chats(_) => {}
         Action::Log(action) => log::check(&mut app, chord, action),

@@ -133,6 +133,8 @@ pub enum Action {
     OpenHelp,
     OpenPalette,
     OpenThemes,
+    /// Gives the mouse to the terminal, or takes it back.
+    ToggleMouse,
     Comparison(ComparisonAction),
     Indexing(IndexingAction),
     Chats(ChatsAction),
@@ -215,22 +217,24 @@ impl Chord {
         Self { code: event.code, modifiers }
     }
 
-    /// The key's name: `Ctrl-C`, `↑`, `PgUp`.
+    /// The key's name: `Ctrl-C`, `↑`, `PgUp`, `Alt-Shift-X`.
     pub fn name(self) -> String {
-        let mut name = String::new();
-        for (modifier, prefix) in [(KeyModifiers::CONTROL, "Ctrl-"), (KeyModifiers::ALT, "Alt-")] {
-            if self.modifiers.contains(modifier) {
-                name.push_str(prefix);
-            }
-        }
+        let modifiers =
+            [(KeyModifiers::CONTROL, "Ctrl-"), (KeyModifiers::ALT, "Alt-"), (KeyModifiers::SHIFT, "Shift-")];
+        let held = modifiers.iter().filter(|(modifier, _)| self.modifiers.contains(*modifier));
+        let mut name: String = held.map(|(_, prefix)| *prefix).collect();
         match self.code {
+            KeyCode::Char(' ') => name.push_str("Space"),
             KeyCode::Char(character) if self.modifiers.is_empty() => name.push(character),
-            KeyCode::Char(character) => name.extend(character.to_uppercase()),
+            KeyCode::Char(character) => name.push_str(&with_modifiers(character)),
             KeyCode::F(number) => name.push_str(&format!("F{number}")),
             KeyCode::Up => name.push('↑'),
             KeyCode::Down => name.push('↓'),
             KeyCode::PageUp => name.push_str("PgUp"),
             KeyCode::PageDown => name.push_str("PgDn"),
+            KeyCode::Esc => name.push_str("Esc"),
+            KeyCode::Delete => name.push_str("Del"),
+            KeyCode::Insert => name.push_str("Ins"),
             KeyCode::BackTab => name.push_str("Shift-Tab"),
             other => name.push_str(&other.to_string()),
         }
@@ -238,24 +242,18 @@ impl Chord {
     }
 }
 
-/// What `event` does where `contexts` hold, the first of them before the others.
-pub fn action(event: &KeyEvent, contexts: &[Context]) -> Option<Action> {
-    let chord = Chord::of(event);
-    contexts.iter().find_map(|context| {
-        let mut here = bindings().filter(|binding| binding.context == *context);
-        here.find(|binding| binding.chords.contains(&chord)).map(|binding| binding.action)
-    })
-}
-
-/// The bindings with a hint that work where `contexts` hold.
-pub fn hints(contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
-    bindings().filter(|binding| contexts.contains(&binding.context)).filter(move |binding| {
-        let reached = binding.chords.first().is_some_and(|chord| {
-            action(&KeyEvent::new(chord.code, chord.modifiers), contexts) == Some(binding.action)
-        });
-        // Another context may have the same action on the same key: it is named once.
-        contexts.contains(&binding.context) && binding.hint.is_some() && reached
-    })
+/// A character after `Ctrl-` or `Alt-`: a capital, as on the keyboard; one that is typed with Shift says so.
+fn with_modifiers(character: char) -> String {
+    let mut upper = character.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(capital), None) if capital != character && capital.to_lowercase().eq([character]) => {
+            capital.to_string()
+        }
+        _ if character.is_uppercase() && character.to_lowercase().count() == 1 => {
+            format!("Shift-{character}")
+        }
+        _ => character.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -263,7 +261,11 @@ mod tests {
     use Context::{Answering, Anywhere, Chat, EmptyInput, Input, Sources};
     use KeyCode::{BackTab, Char, Enter, Esc, F, Tab, Up};
 
-    use super::*;
+    use super::{super::keymap::Keymap, *};
+
+    fn action(event: &KeyEvent, contexts: &[Context]) -> Option<Action> {
+        Keymap::default().action(event, contexts)
+    }
 
     #[test]
     fn no_context_gives_a_key_two_meanings() {
@@ -323,8 +325,10 @@ mod tests {
 
     #[test]
     fn hints_leave_out_what_another_context_covers() {
-        let words: Vec<_> =
-            hints(&[Answering, Sources, Anywhere]).filter_map(|binding| binding.hint).collect();
+        let words: Vec<_> = Keymap::default()
+            .hints(&[Answering, Sources, Anywhere])
+            .filter_map(|(_, binding)| binding.hint)
+            .collect();
         assert!(words.contains(&"cancel") && !words.contains(&"back"), "{words:?}");
     }
 }

@@ -42,10 +42,12 @@ mod indexing;
 mod input;
 #[cfg(test)]
 mod key_tests;
+mod keymap;
 pub mod keys;
 mod laid;
 mod log;
 mod markdown;
+mod mouse;
 mod overlay;
 mod palette;
 mod panes;

@@ -77,8 +77,8 @@ impl App {
         }
     }
 
-    fn step_overlay(&mut self, step: isize) {
-        let most = super::view::help_overflow(self.size);
+    pub(super) fn step_overlay(&mut self, step: isize) {
+        let most = super::view::help_overflow(self);
         match &mut self.overlay {
             Some(Overlay::Help { top }) => *top = top.saturating_add_signed(step).min(most),
             Some(other) => {
@@ -92,9 +92,10 @@ impl App {
 
     fn page_overlay(&mut self, pages: isize) {
         let size = self.size;
+        let page = super::view::help_page(self) as isize;
         match self.overlay.as_mut().and_then(Overlay::chooser) {
             Some(chooser) => chooser.step_pages(pages, size),
-            None => self.step_overlay(pages * super::view::help_page(size) as isize),
+            None => self.step_overlay(pages * page),
         }
     }
 }

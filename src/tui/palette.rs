@@ -23,7 +23,7 @@ impl Palette {
             if binding.action == Action::OpenPalette || actions.contains(&binding.action) {
                 continue;
             }
-            let key = binding.chords.first().map(|chord| chord.name()).unwrap_or_default();
+            let key = app.keymap.chords(binding).first().map(|chord| chord.name()).unwrap_or_default();
             choices.push(
                 Choice::new(binding.description)
                     .note(binding.context.title())

@@ -11,6 +11,7 @@ mod save;
 
 use std::{
     io::{self, IsTerminal},
+    path::PathBuf,
     pin::pin,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -29,6 +30,7 @@ use outside::Outside;
 
 use super::{
     app::{App, Effect, Msg, What},
+    keymap::{KeyError, Keymap},
     terminal::Screen,
     theme::{Theme, ThemeError},
     view::draw,
@@ -49,6 +51,8 @@ const AUTO: &str = "auto";
 pub enum ScreenError {
     #[error(transparent)]
     Theme(#[from] ThemeError),
+    #[error("the configuration file {} cannot be used: {error}", path.display())]
+    Keys { path: PathBuf, error: KeyError },
     #[error("the chat needs a terminal; in a pipe or a script, use `gibbon ask`")]
     NoTerminal,
     #[error("the terminal could not be used: {0}")]
@@ -74,13 +78,17 @@ pub fn run_with(
     let wants_auto = config.screen.theme == AUTO;
     // A theme that cannot be used is reported before the terminal is taken over.
     let theme = Theme::load(if wants_auto { "ansi" } else { &config.screen.theme })?;
+    let keymap = Keymap::new(&config.screen.keys)
+        .map_err(|error| ScreenError::Keys { path: config.paths.config_file.clone(), error })?;
+    let mouse = config.screen.mouse;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut screen = Screen::open()?;
         let background = if wants_auto && color { Background::ask() } else { Background::default() };
         let theme = if wants_auto { Theme::load(background.theme())? } else { theme };
         let theme = if color { theme } else { theme.without_color() };
-        let mut app = App::new(theme, config.answer.strategy, screen.size()?);
+        screen.capture_mouse(mouse)?;
+        let mut app = App::new(theme, config.answer.strategy, screen.size()?).with_controls(keymap, mouse);
         app.opened_at(seconds_since_epoch());
         if !background.typed.is_empty() {
             app.update(Msg { at: Duration::ZERO, what: What::Paste(background.typed) });
@@ -173,6 +181,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
     fn on_terminal(&mut self, event: TerminalEvent, screen: &mut Screen) -> io::Result<Next> {
         match event {
             TerminalEvent::Key(key) => self.on(What::Key(key), screen),
+            TerminalEvent::Mouse(event) => self.on(What::Mouse(event), screen),
             TerminalEvent::Paste(text) => self.on(What::Paste(text), screen),
             TerminalEvent::Resize(width, height) => self.on(What::Resized(Size { width, height }), screen),
             _ => Ok(Next::GoOn),
@@ -190,6 +199,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                 Effect::Save { stem, extension, text } => self.outside.save(stem, extension, text),
                 Effect::SaveTheme(name) => self.outside.save_theme(name),
                 Effect::ReadLog => self.outside.read_log(),
+                Effect::CaptureMouse(on) => screen.capture_mouse(on)?,
                 Effect::Redraw => screen.clear()?,
                 Effect::Suspend => {
                     screen.suspend()?;

@@ -108,6 +108,12 @@ impl Stage {
         self.app.strategy
     }
 
+    /// The state, for tests to look at.
+    #[cfg(test)]
+    pub(super) fn app(&self) -> &App {
+        &self.app
+    }
+
     /// The commands that were sent.
     pub fn sent(&self) -> &[Command] {
         &self.sent

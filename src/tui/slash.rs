@@ -46,6 +46,7 @@ pub const COMMANDS: &[SlashCommand] = &[
     with("/search", "WORDS", "Show the chunks that hold the words", nothing, search),
     with("/strategy", "NAME", "Answer with ape, parallel, concat or full", strategies, strategy),
     with("/theme", "[NAME]", "Change the theme; without a name, choose one", Theme::names, theme),
+    action("/mouse", "Leave the mouse to the terminal, or take it back", Action::ToggleMouse),
     action("/new", "Start a new chat; this one is kept", Action::NewChat),
     action("/help", "Keys and commands", Action::OpenHelp),
     action("/quit", "Quit", Action::Quit),

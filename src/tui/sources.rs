@@ -151,6 +151,11 @@ impl App {
         self.shelf.document.as_mut().filter(|document| document.state == DocumentState::Asked(Some(id)))
     }
 
+    /// Scrolls the text or the document by rows.
+    pub(super) fn scroll_source_by(&mut self, rows: isize) {
+        self.move_in_source(|reader, place, columns, height| reader.moved(place, rows, columns, height));
+    }
+
     fn scroll_source(&mut self, pages: isize) {
         self.move_in_source(|reader, place, columns, height| {
             let page = height.saturating_sub(1).max(1) as isize;

@@ -10,7 +10,7 @@ use std::{
 use crossterm::{
     clipboard::CopyToClipboard,
     cursor::Show,
-    event::{DisableBracketedPaste, EnableBracketedPaste},
+    event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture},
     execute, queue,
     terminal::{
         BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
@@ -34,6 +34,8 @@ pub struct Screen {
     stderr: StandardError,
     /// Another program has the terminal.
     lent: bool,
+    /// The mouse's events come here.
+    mouse: bool,
     _hook: PanicHook,
 }
 
@@ -54,7 +56,7 @@ impl Screen {
             Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(WRITE_BUFFER, stdout())))
         });
         match terminal {
-            Ok(terminal) => Ok(Self { terminal, stderr, lent: false, _hook: hook }),
+            Ok(terminal) => Ok(Self { terminal, stderr, lent: false, mouse: false, _hook: hook }),
             Err(error) => {
                 give_back(&stderr);
                 Err(error)
@@ -86,6 +88,15 @@ impl Screen {
         Ok(())
     }
 
+    /// Has the mouse's events come here, or leaves them to the terminal.
+    pub fn capture_mouse(&mut self, on: bool) -> io::Result<()> {
+        self.mouse = on;
+        match on {
+            true => execute!(stdout(), EnableMouseCapture),
+            false => execute!(stdout(), DisableMouseCapture),
+        }
+    }
+
     /// Gives the terminal to another program, until [`Self::take_back`].
     pub fn lend(&mut self) {
         give_back(&self.stderr);
@@ -96,6 +107,7 @@ impl Screen {
     pub fn take_back(&mut self) -> io::Result<()> {
         take_over(&self.stderr)?;
         self.lent = false;
+        self.capture_mouse(self.mouse)?;
         self.clear()
     }
 
@@ -106,6 +118,7 @@ impl Screen {
         give_back(&self.stderr);
         rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
         take_over(&self.stderr)?;
+        self.capture_mouse(self.mouse)?;
         self.clear()
     }
 
@@ -134,7 +147,7 @@ fn take_over(stderr: &StandardError) -> io::Result<()> {
 /// Undoes [`take_over`]. Where the terminal is gone there is nothing to be done, so errors are left alone.
 fn give_back(stderr: &StandardError) {
     stderr.to_terminal();
-    let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
+    let _ = execute!(stdout(), DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
 }
 

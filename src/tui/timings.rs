@@ -129,8 +129,13 @@ impl App {
 
     fn scroll_timings(&mut self, pages: isize) {
         let Some(pane) = self.panes().and_then(|panes| panes.timings) else { return };
-        let most = timings_overflow(self, pane);
         let page = usize::from(pane.height).saturating_sub(1).max(1) as isize;
-        self.timings.top = self.timings.top.min(most).saturating_add_signed(pages * page).min(most);
+        self.scroll_timings_by(pages * page);
+    }
+
+    pub(super) fn scroll_timings_by(&mut self, rows: isize) {
+        let Some(pane) = self.panes().and_then(|panes| panes.timings) else { return };
+        let most = timings_overflow(self, pane);
+        self.timings.top = self.timings.top.min(most).saturating_add_signed(rows).min(most);
     }
 }

@@ -14,5 +14,6 @@ mod readme;
 mod sample_corpus;
 mod store;
 mod support;
+mod terminal;
 mod tokenizer;
 mod tui;

@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use super::{
-    super::{app::App, format::count, text::width, theme::Role, transcript::Visible},
+    super::{app::App, format::count, keys::Action, text::width, theme::Role, transcript::Visible},
     line, spinner, welcome,
 };
 
@@ -75,13 +75,24 @@ fn scrollbar(app: &App, area: Rect, buffer: &mut Buffer) {
 }
 
 fn hint_at_newer_text(app: &App, area: Rect, buffer: &mut Buffer) {
-    let below = app.transcript.rows_below();
-    if below == 0 || area.height == 0 {
-        return;
+    if let Some(place) = newer_text_hint(app, area) {
+        Line::styled(newer_text(app), app.theme.style(Role::Selection)).render(place, buffer);
     }
-    let text = format!(" ↓ {} more · Ctrl-End ", count(below, "row"));
-    let line = Line::styled(text, app.theme.style(Role::Selection));
-    let width = (line.width() as u16).min(area.width);
-    let place = Rect { x: area.right() - width, y: area.bottom() - 1, width, height: 1 };
-    line.render(place, buffer);
+}
+
+/// Where the hint at text under the visible rows is, while there is some.
+pub fn newer_text_hint(app: &App, area: Rect) -> Option<Rect> {
+    if app.transcript.rows_below() == 0 || area.height == 0 {
+        return None;
+    }
+    let width = (width(&newer_text(app)) as u16).min(area.width);
+    Some(Rect { x: area.right() - width, y: area.bottom() - 1, width, height: 1 })
+}
+
+fn newer_text(app: &App) -> String {
+    let rows = count(app.transcript.rows_below(), "row");
+    match app.keymap.key(Action::Newest) {
+        Some(key) => format!(" ↓ {rows} more · {key} "),
+        None => format!(" ↓ {rows} more "),
+    }
 }

@@ -9,7 +9,7 @@ use ratatui::{
 
 use super::super::{
     app::App,
-    keys,
+    keys::Action,
     text::{fit, width},
     theme::Role,
 };
@@ -17,7 +17,8 @@ use super::super::{
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let area = Rect { x: area.x + 2, width: area.width.saturating_sub(4), ..area };
     if app.interrupted.is_some() {
-        return Line::styled("Press Ctrl-C again to quit", app.theme.style(Role::Warning))
+        let key = app.keymap.key(Action::Interrupt).unwrap_or_default();
+        return Line::styled(format!("Press {key} again to quit"), app.theme.style(Role::Warning))
             .render(area, buffer);
     }
     if let Some((text, _)) = &app.flash {
@@ -43,8 +44,8 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
 /// The keys that work now and what they do; keys that follow each other with the same word share it.
 fn hints(app: &App) -> Vec<(String, &'static str)> {
     let mut hints: Vec<(String, &'static str)> = Vec::new();
-    for binding in keys::hints(&app.contexts()) {
-        let key = binding.chords[0].name();
+    for (chord, binding) in app.keymap.hints(&app.contexts()) {
+        let key = chord.name();
         let words = binding.hint.unwrap_or_default();
         match hints.last_mut() {
             Some((keys, last)) if *last == words => *keys = format!("{keys} {key}"),

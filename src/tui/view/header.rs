@@ -9,32 +9,93 @@ use ratatui::{
 
 use super::{
     super::{
-        app::{App, Indexing},
+        app::{App, Indexing, View},
         format::{bytes, count, index_phase, strategy, thousands, unit},
+        keys::{Action, Context},
         panes::Focus,
         text::{fit, width},
         theme::Role,
     },
     spinner,
 };
-use crate::engine::{Progress, Status};
+use crate::engine::{Hold, Progress, Status};
 
 /// Cells of the bar of background work.
 const PROGRESS_CELLS: usize = 12;
 /// Kept free for what stands on the right.
 const LEAST_RIGHT: usize = 10;
+/// The views, as their tabs call them.
+const VIEWS: [(&str, View); 5] = [
+    ("Chat", View::Chat),
+    ("Compare", View::Comparison),
+    ("Index", View::Indexing),
+    ("Chats", View::Chats),
+    ("Log", View::Log),
+];
+/// Cells from which on the names of the views are shown, and from which on with their keys.
+const TABS_FROM: usize = 90;
+const TAB_KEYS_FROM: usize = 130;
 /// Between what stands on the left and what stands on the right.
 const GAP: usize = 3;
 
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let columns = usize::from(area.width);
-    let left = who(app, columns.saturating_sub(LEAST_RIGHT + GAP));
-    let left_width = left.width();
+    let tabs = view_tab_names(app, columns);
+    let tabs_width = tabs.iter().map(|(name, _)| width(name)).sum::<usize>();
+    let left = who(app, columns.saturating_sub(LEAST_RIGHT + GAP + tabs_width));
+    let used = left.width() + tabs_width + if tabs.is_empty() { 0 } else { GAP };
     left.render(area, buffer);
-    if let Some(right) = what(app, columns.saturating_sub(left_width + GAP)) {
+    draw_view_tabs(app, area, buffer);
+    if let Some(right) = what(app, columns.saturating_sub(used + GAP)) {
         right.right_aligned().render(area, buffer);
     }
+}
+
+/// The names of the views, each with its key where there is room for it; none where there is no room for them.
+fn view_tab_names(app: &App, columns: usize) -> Vec<(String, View)> {
+    let names = VIEWS.map(|(name, view)| (format!(" {name} "), view)).to_vec();
+    if columns < TABS_FROM {
+        return Vec::new();
+    }
+    if columns < TAB_KEYS_FROM {
+        return names;
+    }
+    let with_key = |(name, view): (&str, View)| match app.keymap.key_in(Context::AnyView, Action::Open(view))
+    {
+        Some(key) => (format!(" {key} {name} "), view),
+        None => (format!(" {name} "), view),
+    };
+    VIEWS.map(with_key).to_vec()
+}
+
+/// Where the name of each view is.
+pub fn view_tabs(app: &App, area: Rect) -> Vec<(Rect, View)> {
+    let columns = usize::from(area.width).saturating_sub(2);
+    let names = view_tab_names(app, columns);
+    let tabs_width = names.iter().map(|(name, _)| width(name)).sum::<usize>();
+    let left = who(app, columns.saturating_sub(LEAST_RIGHT + GAP + tabs_width)).width();
+    row_of(area.x + 1 + (left + GAP) as u16, area, names)
+}
+
+fn draw_view_tabs(app: &App, area: Rect, buffer: &mut Buffer) {
+    let whole = Rect { x: area.x - 1, width: area.width + 2, ..area };
+    let names = view_tab_names(app, area.width.into());
+    for ((place, view), (name, _)) in view_tabs(app, whole).into_iter().zip(names) {
+        let role = if view == app.view { Role::Selection } else { Role::Muted };
+        Line::styled(name, app.theme.style(role)).render(place, buffer);
+    }
+}
+
+/// The places of names that stand side by side from column `x` of `area` on.
+fn row_of<T>(mut x: u16, area: Rect, names: Vec<(String, T)>) -> Vec<(Rect, T)> {
+    let mut places = Vec::new();
+    for (name, what) in names {
+        let width = (width(&name) as u16).min(area.right().saturating_sub(x));
+        places.push((Rect { x, width, height: area.height.min(1), ..area }, what));
+        x += width;
+    }
+    places
 }
 
 /// The program, the model and the strategy.
@@ -68,7 +129,7 @@ fn what(app: &App, columns: usize) -> Option<Line<'static>> {
     let style = |role| app.theme.style(role);
     if let Some(indexing) = app.indexing {
         let spinner = Span::styled(format!("{} ", spinner(app)), style(Role::Accent));
-        let (text, bar) = progress(&indexing);
+        let (text, bar) = progress(&indexing, columns.saturating_sub(2));
         let bar_width = bar.as_ref().map_or(0, |(done, left)| 1 + width(done) + width(left));
         let mut spans = vec![spinner];
         if let Some((done, left)) = bar.filter(|_| columns >= 2 + width(&text) + bar_width) {
@@ -106,35 +167,53 @@ fn parts(status: &Status) -> Vec<String> {
     ]
 }
 
-/// What is being done, and a bar where its end is known.
-fn progress(indexing: &Indexing) -> (String, Option<(String, String)>) {
-    let Some(Progress { phase, done, total, unit: counted, .. }) = indexing.progress else {
+/// What is being done, the longest that there is room for, and a bar where its end is known.
+fn progress(indexing: &Indexing, columns: usize) -> (String, Option<(String, String)>) {
+    let Some(Progress { phase, done, total, unit: counted, hold, .. }) = indexing.progress else {
         return ("indexing".to_owned(), None);
     };
+    let hold = match hold {
+        None => "",
+        Some(Hold::Paused) => "paused · ",
+        Some(Hold::Question) => "gives way to the question · ",
+    };
     let (phase, counted) = (index_phase(phase), unit(counted));
-    if total == 0 {
-        return (format!("{phase} · {}", count(done as usize, counted)), None);
-    }
-    let text = format!("{phase} {} of {}", thousands(done as usize), count(total as usize, counted));
-    let full = (done.min(total) as usize * PROGRESS_CELLS) / total as usize;
-    (text, Some(("━".repeat(full), "─".repeat(PROGRESS_CELLS - full))))
+    let done_count = thousands(done as usize);
+    let mut texts = match done.saturating_mul(100).checked_div(total) {
+        None => vec![format!("{hold}{phase} · {}", count(done as usize, counted)), format!("{hold}{phase}")],
+        Some(percent) => vec![
+            format!("{hold}{phase} {done_count} of {}", count(total as usize, counted)),
+            format!("{hold}{phase} {percent} %"),
+        ],
+    };
+    texts.extend([phase.to_owned(), "…".to_owned()]);
+    let text = texts.into_iter().find(|text| width(text) <= columns).unwrap_or_default();
+    let full = (done.min(total) as usize * PROGRESS_CELLS).checked_div(total as usize);
+    (text, full.map(|full| ("━".repeat(full), "─".repeat(PROGRESS_CELLS - full))))
 }
 
 /// The names of the panes, the shown one marked.
 pub fn draw_tabs(app: &App, area: Rect, buffer: &mut Buffer) {
+    let shown = if app.focus == Focus::Input { Focus::Conversation } else { app.focus };
+    for ((place, focus), (name, _)) in pane_tabs(app, area).into_iter().zip(pane_tab_names(app)) {
+        let role = if focus == shown { Role::Selection } else { Role::Muted };
+        Line::styled(name, app.theme.style(role)).render(place, buffer);
+    }
+}
+
+/// Where the name of each pane is.
+pub fn pane_tabs(app: &App, area: Rect) -> Vec<(Rect, Focus)> {
+    row_of(area.x, area, pane_tab_names(app))
+}
+
+fn pane_tab_names(app: &App) -> Vec<(String, Focus)> {
     let sources = match app.sources().len() {
         0 => " Sources ".to_owned(),
         number => format!(" Sources {number} "),
     };
-    let shown = if app.focus == Focus::Input { Focus::Conversation } else { app.focus };
-    let tabs = [
+    vec![
         (" Chat ".to_owned(), Focus::Conversation),
         (sources, Focus::Sources),
         (" Timings ".to_owned(), Focus::Timings),
-    ];
-    let spans = tabs.into_iter().flat_map(|(name, focus)| {
-        let role = if focus == shown { Role::Selection } else { Role::Muted };
-        [Span::styled(name, app.theme.style(role)), Span::raw(" ")]
-    });
-    Line::from_iter(spans).render(area, buffer);
+    ]
 }

@@ -34,15 +34,24 @@ const SECTIONS: [Context; 11] = [
     Context::Palette,
     Context::Help,
 ];
+/// What the mouse does while its events come here.
+const MOUSE: [(&str, &str); 4] = [
+    ("Wheel", "Scrolls what is under the pointer"),
+    ("Click", "Chooses a pane, a view, a source, a citation, a row of a list"),
+    ("Shift-drag", "Selects text, as the terminal does"),
+    ("/mouse", "Gives the mouse to the terminal, or takes it back"),
+];
 /// The widest that the card gets.
-const WIDEST: u16 = 76;
+const WIDEST: u16 = 100;
+/// Cells from which on the names of the bindings stand beside them, for the configuration.
+const NAMES_FROM: usize = 90;
 
 /// From this height on, the card leaves header and question alone.
 const ROOMY: u16 = 24;
 
 pub fn draw(app: &App, top: usize, screen: Rect, buffer: &mut Buffer) {
-    let rows = rows();
-    let card = card(Size { width: screen.width, height: screen.height });
+    let card = card(Size { width: screen.width, height: screen.height }, app);
+    let rows = rows(app, inside(card).width.into());
     Clear.render(card, buffer);
     buffer.set_style(card, app.theme.style(Role::Base));
     let text = inside(card);
@@ -59,21 +68,27 @@ pub fn draw(app: &App, top: usize, screen: Rect, buffer: &mut Buffer) {
 }
 
 /// Rows of the help that a screen of this size does not show at once.
-pub fn overflow(size: Size) -> usize {
-    rows().len().saturating_sub(inside(card(size)).height.into())
+pub fn overflow(app: &App) -> usize {
+    let text = inside(card(app.size, app));
+    rows(app, text.width.into()).len().saturating_sub(text.height.into())
+}
+
+/// Where the help is while it is open.
+pub fn place(app: &App) -> Rect {
+    card(app.size, app)
 }
 
 /// Rows by which a screenful scrolls the help.
-pub fn page(size: Size) -> usize {
-    usize::from(inside(card(size)).height).saturating_sub(1).max(1)
+pub fn page(app: &App) -> usize {
+    usize::from(inside(card(app.size, app)).height).saturating_sub(1).max(1)
 }
 
 /// The card, in the middle of what is above the footer and, where there is room, between header and question.
-fn card(screen: Size) -> Rect {
+fn card(screen: Size, app: &App) -> Rect {
     let (above, below) = if screen.height >= ROOMY { (2, 5) } else { (0, 1) };
     let free = screen.height.saturating_sub(above + below);
-    let height = (rows().len() as u16 + 2).min(free);
     let width = WIDEST.min(screen.width);
+    let height = (rows(app, width.into()).len() as u16 + 2).min(free);
     Rect { x: (screen.width - width) / 2, y: above + free.saturating_sub(height) / 2, width, height }
 }
 
@@ -86,23 +101,39 @@ fn inside(card: Rect) -> Rect {
     }
 }
 
-fn rows() -> Vec<Row> {
+fn rows(app: &App, columns: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     for first in SECTIONS {
         let title = first.title();
-        rows.push(Row::new(vec![Piece::new(title, Role::Title)]));
+        let mut entries = Vec::new();
         for binding in bindings().filter(|binding| binding.context.title() == title) {
-            let keys: Vec<_> = binding.chords.iter().map(|chord| chord.name()).collect();
-            rows.push(entry(&keys.join(", "), binding.description));
+            let keys: Vec<_> = app.keymap.chords(binding).iter().map(|chord| chord.name()).collect();
+            if !keys.is_empty() {
+                entries.push(entry(&keys.join(", "), binding.description, binding.name, columns));
+            }
         }
-        rows.push(Row::blank());
+        if !entries.is_empty() {
+            rows.push(Row::new(vec![Piece::new(title, Role::Title)]));
+            rows.append(&mut entries);
+            rows.push(Row::blank());
+        }
     }
     rows.push(Row::new(vec![Piece::new("Commands, in the place of a question", Role::Title)]));
-    rows.extend(COMMANDS.iter().map(|command| entry(&command.usage(), command.description)));
+    let commands = COMMANDS.iter();
+    rows.extend(commands.map(|command| entry(&command.usage(), command.description, "", columns)));
+    rows.push(Row::blank());
+    rows.push(Row::new(vec![Piece::new("Mouse", Role::Title)]));
+    rows.extend(MOUSE.iter().map(|(what, does)| entry(what, does, "", columns)));
     rows
 }
 
-fn entry(key: &str, what: &str) -> Row {
+/// Keys, what they do, and, where there is room, the name under which the configuration has them.
+fn entry(key: &str, what: &str, name: &str, columns: usize) -> Row {
     let gap = " ".repeat(KEY_COLUMN.saturating_sub(width(key)).max(2));
-    Row::new(vec![Piece::new(key, Role::Key), Piece::new(format!("{gap}{what}"), Role::Base)])
+    let mut row = Row::new(vec![Piece::new(key, Role::Key), Piece::new(format!("{gap}{what}"), Role::Base)]);
+    let used = row.width() + 2 + width(name);
+    if columns >= NAMES_FROM && used <= columns && !name.is_empty() {
+        row.pieces.push(Piece::new(format!("{}{name}", " ".repeat(columns - used + 2)), Role::Muted));
+    }
+    row
 }

@@ -25,7 +25,9 @@ use ratatui::{
     widgets::{Block, Paragraph, Widget},
 };
 
-pub(super) use help::{overflow as help_overflow, page as help_page};
+pub(super) use conversation::newer_text_hint;
+pub(super) use header::{pane_tabs, view_tabs};
+pub(super) use help::{overflow as help_overflow, page as help_page, place as help_card};
 pub(super) use indexing::{overflow as indexing_overflow, reveal as indexing_reveal};
 pub(super) use timings::overflow as timings_overflow;
 

@@ -13,6 +13,7 @@ mod incremental;
 mod interrupt;
 mod kill;
 mod log;
+mod screen;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

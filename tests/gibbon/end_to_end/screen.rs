@@ -1,0 +1,109 @@
+//! The chat screen with the default model, in a pseudo-terminal: asking, watching, looking things up, stopping.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use super::{Home, QUESTION};
+use crate::terminal::Terminal;
+
+const CTRL_C: &str = "\u{3}";
+const TAB: &str = "\t";
+const ENTER: &str = "\r";
+const ESCAPE: &str = "\u{1b}";
+/// Long enough to be stopped in the middle.
+const LONG: &str = "[answer]\nmax_tokens = 400\n[corpus]\nchunk_tokens = 96\n";
+/// What the screen says while the answer comes.
+const ANSWERING: &str = "answering";
+
+/// The chat over the indexed documents.
+fn chat(home: &Home, variables: &[(&str, &str)], size: (u16, u16)) -> Terminal {
+    let terminal = Terminal::start(home.directory.path(), &["chat"], variables, size);
+    terminal.shows("SmolLM2");
+    assert!(terminal.is_raw(), "keys come one by one");
+    terminal
+}
+
+fn quit(mut terminal: Terminal) {
+    terminal.press(&CTRL_C.repeat(2));
+    assert!(terminal.ends().success());
+}
+
+/// Asks, and waits until the answer is being written.
+fn ask(terminal: &mut Terminal, question: &str) {
+    terminal.press(&format!("{question}{ENTER}"));
+    terminal.shows(ANSWERING);
+}
+
+#[test]
+fn an_answer_comes_with_its_sources_and_an_editor_opens_one() {
+    let home = Home::indexed();
+    let seen = home.directory.path().join("opened");
+    let editor = home.directory.path().join("editor.sh");
+    fs::write(&editor, format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > '{}'\n", seen.display())).unwrap();
+    let editor = format!("sh {}", editor.display());
+    let mut terminal = chat(&home, &[("VISUAL", &editor)], (160, 48));
+    terminal.press(&format!("{QUESTION}{ENTER}"));
+    let screen = terminal.shows("tok/s");
+    assert!(screen.contains("boiler.md"), "{screen}");
+    terminal.press(&TAB.repeat(2));
+    terminal.shows("Sources");
+    // The whole file around the chunk, of which another chunk would not tell.
+    terminal.press(ENTER);
+    terminal.shows("stands in the cellar");
+    terminal.press("e");
+    terminal.shows_when("what the editor was called with", |_| seen.exists());
+    terminal.shows("Sources");
+    let called = fs::read_to_string(&seen).unwrap();
+    assert!(called.trim_end().ends_with("boiler.md"), "{called}");
+    assert!(terminal.is_raw(), "the screen has the terminal again");
+    quit(terminal);
+}
+
+#[test]
+fn an_answer_is_seen_as_it_comes_can_be_cancelled_and_survives_resizing() {
+    let home = Home::indexed();
+    home.write_config(LONG);
+    let mut terminal = chat(&home, &[], (100, 30));
+    ask(&mut terminal, "Describe the boiler, its pressure and its care in as many words as you can.");
+    let grown = |before: &str| {
+        let longer = |picture: &str| words(picture) > words(before) && picture.contains(ANSWERING);
+        terminal.shows_when("more of the answer", longer).0
+    };
+    let first = grown(&terminal.picture());
+    let second = grown(&first);
+    assert!(words(&second) > words(&first));
+    for (columns, rows) in [(60, 20), (30, 8), (160, 48), (100, 30)] {
+        terminal.resize(columns, rows);
+        match rows {
+            8 => terminal.shows("Too small"),
+            _ => terminal.shows(ANSWERING),
+        };
+    }
+    terminal.press(ESCAPE);
+    let screen = terminal.shows("cancelled");
+    assert!(!screen.contains(ANSWERING), "{screen}");
+    // The next question is answered.
+    ask(&mut terminal, QUESTION);
+    terminal.press(ESCAPE);
+    terminal.shows_when("a second cancelled answer", |picture| !picture.contains(ANSWERING));
+    quit(terminal);
+}
+
+#[test]
+fn told_to_end_in_the_middle_of_an_answer_it_gives_the_terminal_back() {
+    let home = Home::indexed();
+    home.write_config(LONG);
+    for signal in [Signal::TERM, Signal::HUP] {
+        let mut terminal = chat(&home, &[], (100, 30));
+        ask(&mut terminal, "Describe the boiler in as many words as you can.");
+        terminal.signal(signal);
+        terminal.ends();
+    }
+    home.assert_sound();
+}
+
+/// Words on the screen.
+fn words(picture: &str) -> usize {
+    picture.split_whitespace().count()
+}

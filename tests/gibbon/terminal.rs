@@ -1,0 +1,169 @@
+//! The real program in a pseudo-terminal, with what it writes read as a terminal reads it. The benchmark of the screen
+//! uses it too.
+
+use std::{
+    io::{Read, Write},
+    os::fd::BorrowedFd,
+    path::Path,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use rustix::termios::{LocalModes, tcgetattr};
+
+/// A program in a terminal of its own.
+pub struct Terminal {
+    output: Arc<Output>,
+    keyboard: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    terminal: Box<dyn MasterPty + Send>,
+}
+
+/// What the program has written, as a terminal understands it.
+struct Output {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    screen: vt100::Parser,
+    /// When the last of it came.
+    at: Instant,
+    closed: bool,
+}
+
+impl Terminal {
+    /// Starts the program with these arguments. Everything it keeps is under `home`, and it never uses the network.
+    pub fn start(
+        home: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        (columns, rows): (u16, u16),
+    ) -> Self {
+        let pair = native_pty_system().openpty(size(columns, rows)).expect("a pseudo-terminal");
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_gibbon"));
+        command.args(arguments);
+        command.env_clear();
+        command.env("GIBBON_HOME", home);
+        command.env("HOME", home);
+        command.env("HF_HOME", home.join("hub"));
+        command.env("HF_HUB_OFFLINE", "1");
+        command.env("TERM", "xterm-256color");
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        for (name, value) in variables {
+            command.env(name, value);
+        }
+        command.cwd(home);
+        let child = pair.slave.spawn_command(command).expect("the program starts");
+        // Only the child holds the terminal's other end now, so that its end is the end of the output.
+        drop(pair.slave);
+        let state = State { screen: vt100::Parser::new(rows, columns, 0), at: Instant::now(), closed: false };
+        let output = Arc::new(Output { state: Mutex::new(state), changed: Condvar::new() });
+        let reader = pair.master.try_clone_reader().expect("a reader");
+        let keyboard = pair.master.take_writer().expect("a writer");
+        thread::spawn({
+            let output = Arc::clone(&output);
+            move || output.follow(reader)
+        });
+        Self { output, keyboard, child, terminal: pair.master }
+    }
+
+    pub fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("the terminal takes keys");
+        self.keyboard.flush().expect("the terminal takes keys");
+    }
+
+    pub fn resize(&self, columns: u16, rows: u16) {
+        self.output.locked().screen.screen_mut().set_size(rows, columns);
+        self.terminal.resize(size(columns, rows)).expect("the terminal takes a size");
+    }
+
+    pub fn process(&self) -> rustix::process::Pid {
+        let id = self.child.process_id().and_then(|id| rustix::process::Pid::from_raw(id as i32));
+        id.expect("the program runs")
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(self.process(), signal).expect("it can be signalled");
+    }
+
+    /// What is on the screen now.
+    pub fn picture(&self) -> String {
+        self.output.locked().screen.screen().contents()
+    }
+
+    /// Waits until the screen shows `text`; fails when the program ends without having shown it.
+    pub fn shows(&self, text: &str) -> String {
+        self.shows_when(text, |picture| picture.contains(text)).0
+    }
+
+    /// Waits until the screen is as `wanted` says; gives the picture, and when it came. `what` is for the failure.
+    pub fn shows_when(&self, what: &str, wanted: impl Fn(&str) -> bool) -> (String, Instant) {
+        let mut state = self.output.locked();
+        loop {
+            let picture = state.screen.screen().contents();
+            if wanted(&picture) {
+                return (picture, state.at);
+            }
+            assert!(!state.closed, "{what:?} was never shown; at the end there was:\n{picture}");
+            state = self.output.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for the end of the program; the terminal must be as it was before.
+    pub fn ends(mut self) -> ExitStatus {
+        let status = self.child.wait().expect("the program can be waited for");
+        assert!(!self.is_raw(), "lines are edited and seen again");
+        let mut state = self.output.locked();
+        while !state.closed {
+            state = self.output.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let screen = state.screen.screen();
+        assert!(!screen.alternate_screen(), "the alternate screen was left");
+        assert!(!screen.hide_cursor(), "the cursor is shown");
+        assert!(!screen.bracketed_paste(), "bracketed paste is off");
+        assert_eq!(
+            screen.mouse_protocol_mode(),
+            vt100::MouseProtocolMode::None,
+            "the mouse is the terminal's"
+        );
+        status
+    }
+
+    /// Whether keys reach the program one by one and unseen, as they do while it has the terminal.
+    pub fn is_raw(&self) -> bool {
+        let terminal = self.terminal.as_raw_fd().expect("a pseudo-terminal has a descriptor");
+        // SAFETY: the descriptor belongs to `self.terminal`, which is open for as long as `self` is borrowed.
+        let terminal = unsafe { BorrowedFd::borrow_raw(terminal) };
+        let modes = tcgetattr(terminal).expect("a terminal has modes").local_modes;
+        !modes.intersects(LocalModes::ICANON | LocalModes::ECHO)
+    }
+}
+
+impl Output {
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads until the program's end of the terminal is closed.
+    fn follow(&self, mut reader: Box<dyn Read + Send>) {
+        let mut bytes = [0; 4096];
+        loop {
+            let read = reader.read(&mut bytes).unwrap_or(0);
+            let mut state = self.locked();
+            state.at = Instant::now();
+            state.screen.process(&bytes[..read]);
+            state.closed = read == 0;
+            self.changed.notify_all();
+            if state.closed {
+                return;
+            }
+        }
+    }
+}
+
+fn size(columns: u16, rows: u16) -> PtySize {
+    PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
+}
