@@ -61,6 +61,7 @@ impl Engine {
             Command::Pause(id) => self.controls.get(id).set_paused(true),
             Command::Resume(id) => self.controls.get(id).set_paused(false),
             Command::Shutdown => self.controls.cancel_all(),
+            Command::Refresh => {}
             Command::Ask(AskRequest { id, .. })
             | Command::Compare(CompareRequest { id, .. })
             | Command::Index(IndexRequest { id, .. })

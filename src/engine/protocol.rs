@@ -33,6 +33,9 @@ pub enum Command {
     /// Lets a held index run go on.
     Resume(RequestId),
     Cancel(RequestId),
+    /// Looks again at what there is to work with, such as a model that was fetched meanwhile, and says so with
+    /// [`Event::Ready`].
+    Refresh,
     Shutdown,
 }
 
@@ -46,7 +49,7 @@ impl Command {
             Self::Index(request) => request.id = id,
             Self::Search(request) => request.id = id,
             Self::Catalogue(request) => request.id = id,
-            Self::Pause(_) | Self::Resume(_) | Self::Cancel(_) | Self::Shutdown => {}
+            Self::Pause(_) | Self::Resume(_) | Self::Cancel(_) | Self::Refresh | Self::Shutdown => {}
         }
         self
     }

@@ -126,6 +126,7 @@ impl Worker {
             },
             // The switch itself is set already; encoding says what that changes.
             Command::Pause(_) | Command::Resume(_) | Command::Cancel(_) => return self.tell_hold(),
+            Command::Refresh => return self.announce(),
             Command::Catalogue(_) | Command::Shutdown => return,
         };
         self.finish(id, result);

@@ -54,6 +54,8 @@ impl App {
             Action::LeaveEditing => self.leave_editing(),
             Action::NextStrategy => self.strategy = strategy_after(self.strategy),
             Action::TypeAt => return self.type_at(),
+            Action::NextStep => return self.take_next_step(),
+            Action::IndexSamples => return self.request_samples(),
             Action::ToggleMouse => return self.toggle_mouse(),
             Action::Open(view) => return self.open(view),
             Action::OpenHelp => self.overlay = Some(Overlay::Help { top: 0 }),
@@ -62,6 +64,7 @@ impl App {
             Action::Comparison(action) => return self.perform_comparison(action),
             Action::Indexing(action) => return self.perform_indexing(action),
             Action::Chats(action) => return self.perform_chats(action),
+            Action::Conversation(action) => return self.perform_conversation(action),
             Action::Sources(action) => return self.perform_sources(action),
             Action::Log(action) => return self.perform_log(action),
             Action::Timings(action) => return self.perform_timings(action),
@@ -76,7 +79,8 @@ impl App {
         match view {
             View::Indexing => self.open_indexing(),
             View::Log => self.log.read_when_due(self.now),
-            View::Chat | View::Comparison | View::Chats => Vec::new(),
+            View::Chats => self.open_chats(),
+            View::Chat | View::Comparison => Vec::new(),
         }
     }
 
@@ -113,6 +117,7 @@ impl App {
 
     fn obey(&mut self, command: Result<Slash, String>) -> Vec<Effect> {
         match command {
+            Ok(Slash::Export(format)) => return self.export_chat(format),
             Ok(Slash::Do(action)) => return self.perform(action),
             Ok(Slash::Strategy(chosen)) => {
                 self.strategy = chosen;
@@ -144,7 +149,7 @@ impl App {
     }
 
     /// Marks the running answer as cancelled at once; the engine stops within a token.
-    fn cancel(&mut self) -> Vec<Effect> {
+    pub(super) fn cancel(&mut self) -> Vec<Effect> {
         let Some(index) = self.running() else { return Vec::new() };
         let mut id = None;
         self.transcript.change(index, |entry| {

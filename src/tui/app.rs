@@ -7,10 +7,11 @@ use ratatui::layout::Size;
 
 use super::{
     asking::Editing,
-    chats::ChatList,
+    chats::{ChatList, Mode},
     chips::Chips,
     comparison::ComparisonView,
     entry::{Entry, Turn},
+    first_run::FirstRun,
     indexing::IndexingView,
     input::Input,
     keymap::Keymap,
@@ -25,7 +26,10 @@ use super::{
 };
 use crate::{
     config::Strategy,
-    engine::{ChatId, Command, Event, Progress, RequestId, RetrievedChunk, Status},
+    engine::{
+        ChatId, Command, Event, Failure, Progress, RequestId, RetrievedChunk, Status,
+        admin::{ModelFile, PullProgress},
+    },
 };
 
 /// A press of Ctrl-C counts as the second one for this long.
@@ -61,6 +65,12 @@ pub enum What {
     Copied(Result<(), String>),
     /// How an [`Effect::Save`] ended: the file's path, or why there is none.
     Saved(Result<PathBuf, String>),
+    /// How far [`Effect::FetchModel`] has come.
+    FetchProgress(PullProgress),
+    /// How [`Effect::FetchModel`] ended.
+    Fetched(Result<ModelFile, Failure>),
+    /// Where [`Effect::WriteSamples`] wrote the sample documents.
+    Samples(Result<PathBuf, Failure>),
     /// The editor that [`Effect::Edit`] asked for has ended; says what went wrong.
     Edited(Result<(), String>),
     /// The folders that [`Effect::ListFolders`] asked for, as they would be typed.
@@ -101,6 +111,11 @@ pub enum Effect {
     CaptureMouse(bool),
     /// Say which folders begin as this path does, with [`What::Folders`].
     ListFolders(String),
+    /// Fetch the model that the configuration names, with [`What::FetchProgress`] and [`What::Fetched`]. Uses the
+    /// network.
+    FetchModel,
+    /// Write the sample documents to the data directory, and say where with [`What::Samples`].
+    WriteSamples,
     /// Draw every cell again.
     Redraw,
     /// Give the terminal back and stop until the shell brings the program back.
@@ -131,6 +146,7 @@ pub struct App {
     pub(super) view: View,
     /// What lies over the view.
     pub(super) overlay: Option<Overlay>,
+    pub(super) first_run: FirstRun,
     pub(super) focus: Focus,
     /// The side pane that is shown where there is room for one.
     pub(super) side: Side,
@@ -154,6 +170,8 @@ pub struct App {
     pub(super) log: LogView,
     /// The chat of the catalogue in which the turns are kept, from the first answer on.
     pub(super) chat: Option<ChatId>,
+    /// The entry of the turn that was selected in the conversation; the last turn where none was.
+    pub(super) selected: Option<usize>,
     /// An earlier question is in the input, to be asked in its place.
     pub(super) editing: Option<Editing>,
     /// What the footer says of what was just done, and until when.
@@ -183,6 +201,7 @@ impl App {
             mouse: true,
             view: View::default(),
             overlay: None,
+            first_run: FirstRun::default(),
             focus: Focus::default(),
             side: Side::default(),
             input: Input::default(),
@@ -200,6 +219,7 @@ impl App {
             chats: ChatList::default(),
             log: LogView::default(),
             chat: None,
+            selected: None,
             editing: None,
             flash: None,
             opened: 0,
@@ -252,6 +272,9 @@ impl App {
                 Vec::new()
             }
             What::ThemeSaved(saved) => self.on_theme_saved(saved),
+            What::FetchProgress(progress) => self.on_fetch_progress(progress),
+            What::Fetched(fetched) => self.on_fetched(fetched),
+            What::Samples(folder) => self.on_samples(folder),
             What::Tick => self.on_tick(),
         };
         self.preview_theme();
@@ -267,7 +290,8 @@ impl App {
         let interrupt = self.interrupted.map(|at| at + INTERRUPT_WINDOW);
         let flash = self.flash.as_ref().map(|(_, until)| *until);
         let log = (self.view == View::Log).then(|| self.log.next_read()).flatten();
-        spinner.into_iter().chain(interrupt).chain(flash).chain(log).min()
+        let chats = self.chats.due();
+        spinner.into_iter().chain(interrupt).chain(flash).chain(log).chain(chats).min()
     }
 
     /// The parts of the chat; `None` where the screen is too small for any.
@@ -289,7 +313,11 @@ impl App {
                 Some(asked) => contexts.push(asked),
                 None => contexts.extend([Context::Indexing, Context::OtherView]),
             },
-            View::Chats => contexts.extend([Context::Chats, Context::OtherView]),
+            View::Chats => match self.chats.mode {
+                Mode::List => contexts.extend([Context::Chats, Context::OtherView]),
+                Mode::Renaming(_) => contexts.push(Context::RenamingChat),
+                Mode::Deleting | Mode::Leaving => contexts.push(Context::ConfirmingChat),
+            },
             View::Log => contexts.extend([Context::Log, Context::OtherView]),
         }
         contexts.extend([Context::AnyView, Context::Anywhere]);
@@ -306,6 +334,9 @@ impl App {
             Focus::Sources => contexts.push(Context::Sources),
             Focus::Timings => contexts.push(Context::Timings),
             Focus::Input => {
+                if self.is_first_run() {
+                    contexts.push(Context::FirstRun);
+                }
                 if !self.completions().is_empty() {
                     contexts.push(Context::Completion);
                 }
@@ -329,7 +360,10 @@ impl App {
 
     /// Something moves on the screen.
     pub(super) fn is_busy(&self) -> bool {
-        self.running().is_some() || self.indexing.is_some() || (self.status.is_none() && !self.engine_gone)
+        self.running().is_some()
+            || self.indexing.is_some()
+            || self.first_run.is_fetching()
+            || (self.status.is_none() && !self.engine_gone)
     }
 
     /// The number of the turn whose answer is under way. It is always the last turn.
@@ -360,6 +394,8 @@ impl App {
             None => {
                 if let Some(overlay) = &mut self.overlay {
                     overlay.key(event);
+                } else if self.view == View::Chats {
+                    self.type_in_chats(event);
                 } else if self.view == View::Chat && self.focus == Focus::Input {
                     self.input.key(event);
                     self.completion = 0;
@@ -376,6 +412,8 @@ impl App {
             if let Some(chooser) = overlay.chooser() {
                 chooser.paste(text);
             }
+        } else if self.view == View::Chats {
+            self.paste_in_chats(text);
         } else if self.view == View::Indexing {
             self.indexing_view.paste(text);
         } else if self.view == View::Chat {
@@ -410,14 +448,18 @@ impl App {
 
     /// Does what is due by now.
     fn on_tick(&mut self) -> Vec<Effect> {
-        match self.view {
-            View::Log => self.log.read_when_due(self.now),
-            View::Chat | View::Comparison | View::Indexing | View::Chats => Vec::new(),
+        let mut effects = self.tick_chats();
+        if self.view == View::Log {
+            effects.extend(self.log.read_when_due(self.now));
         }
+        effects
     }
 
     /// Brings what depends on the size up to date with it.
     fn reflow(&mut self) {
+        if let Some(width) = super::view::preview_width(self.size) {
+            self.chats.lay_out(width);
+        }
         if self.view == View::Log {
             self.reflow_log();
         }

@@ -53,6 +53,7 @@ impl App {
         turn.replaces = replaces;
         self.transcript.push(Entry::Turn(Box::new(turn)));
         self.mark_superseded();
+        (self.selected, self.timings.selected) = (None, None);
         vec![Effect::Send(Command::Ask(request))]
     }
 

@@ -29,7 +29,7 @@ impl App {
             Event::Token { id, text } => self.on_token(id, &text),
             Event::Measured { .. } | Event::Estimated { .. } | Event::LeftOut { .. } => {}
             Event::Warning { id, message } => self.on_warning(id, message),
-            Event::Done { id, outcome } => self.on_done(id, outcome),
+            Event::Done { id, outcome } => return self.on_done(id, outcome),
             Event::Failed { id, failure } => self.on_failed(id, failure),
         }
         effects
@@ -59,12 +59,13 @@ impl App {
             Command::Catalogue(request) => match &request.query {
                 CatalogueQuery::Document { path } => self.on_document_sent(request.id, path),
                 CatalogueQuery::Files => self.on_files_sent(request.id),
-                _ => {}
+                query => self.on_chats_sent(request.id, query),
             },
             Command::Compare(_)
             | Command::Pause(_)
             | Command::Resume(_)
             | Command::Cancel(_)
+            | Command::Refresh
             | Command::Shutdown => {}
         }
         Vec::new()
@@ -118,7 +119,7 @@ impl App {
         }
     }
 
-    fn on_done(&mut self, id: RequestId, outcome: Outcome) {
+    fn on_done(&mut self, id: RequestId, outcome: Outcome) -> Vec<Effect> {
         self.end_indexing(id);
         match outcome {
             Outcome::Answer(answer) => {
@@ -137,12 +138,19 @@ impl App {
             }
             Outcome::Catalogue(CatalogueReply::Document(text)) => self.on_document(id, text),
             Outcome::Catalogue(CatalogueReply::Files { roots, files }) => self.on_files(id, &roots, &files),
-            Outcome::Comparison(_) | Outcome::Catalogue(_) => {}
+            Outcome::Catalogue(CatalogueReply::Chats(chats)) => self.on_chats(id, chats),
+            Outcome::Catalogue(CatalogueReply::Chat(chat)) => return self.on_chat(id, chat),
+            Outcome::Catalogue(CatalogueReply::Changed) => return self.on_chats_changed(id),
+            Outcome::Comparison(_) => {}
         }
+        Vec::new()
     }
 
     fn on_failed(&mut self, id: RequestId, failure: Failure) {
-        if self.on_document_failed(id, &failure) || self.on_files_failed(id, &failure) {
+        if self.on_document_failed(id, &failure)
+            || self.on_files_failed(id, &failure)
+            || self.on_chats_failed(id, &failure)
+        {
             return;
         }
         if self.turn(id).is_some() {

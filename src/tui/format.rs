@@ -41,6 +41,22 @@ pub fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{} {thing}s", thousands(number)) }
 }
 
+/// How long ago something was: `just now`, `5 minutes ago`, `yesterday`, `3 weeks ago`, `2 years ago`.
+pub fn ago(seconds: i64) -> String {
+    let (minute, hour, day) = (60, 3600, 86_400);
+    let number = |unit: i64| (seconds / unit) as usize;
+    match seconds {
+        s if s < minute => "just now".to_owned(),
+        s if s < hour => format!("{} ago", count(number(minute), "minute")),
+        s if s < day => format!("{} ago", count(number(hour), "hour")),
+        s if s < 2 * day => "yesterday".to_owned(),
+        s if s < 14 * day => format!("{} ago", count(number(day), "day")),
+        s if s < 60 * day => format!("{} ago", count(number(7 * day), "week")),
+        s if s < 730 * day => format!("{} ago", count(number(30 * day), "month")),
+        _ => format!("{} ago", count(number(365 * day), "year")),
+    }
+}
+
 /// `12,345`.
 pub fn thousands(number: usize) -> String {
     let digits = number.to_string();
@@ -121,6 +137,24 @@ pub fn location(chunk: &RetrievedChunk, cells: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_told_as_people_do() {
+        let day = 86_400;
+        let told: Vec<_> = [-5, 59, 60, 7200, day, 3 * day, 20 * day, 90 * day, 800 * day].map(ago).into();
+        let expected = [
+            "just now",
+            "just now",
+            "1 minute ago",
+            "2 hours ago",
+            "yesterday",
+            "3 days ago",
+            "2 weeks ago",
+            "3 months ago",
+            "2 years ago",
+        ];
+        assert_eq!(told, expected);
+    }
 
     #[test]
     fn durations_keep_three_digits_at_most() {

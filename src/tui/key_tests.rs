@@ -1,8 +1,11 @@
 //! Every key of the tables, pressed where it holds.
 
+mod chats;
 mod conversation;
+mod first_run;
 mod indexing;
 mod log;
+mod overlays;
 mod sources;
 mod themes;
 mod timings;
@@ -129,6 +132,11 @@ fn state_for(binding: &Binding) -> App {
             ask(&mut app, "first");
             app
         }
+        Context::FirstRun => {
+            let mut app = ready();
+            engine(&mut app, Event::Ready(Status::default()));
+            app
+        }
         _ => answered(),
     };
     match binding.context {
@@ -141,10 +149,13 @@ fn state_for(binding: &Binding) -> App {
         Context::Indexing => app = indexing::two_folders(),
         Context::TypingPath => app = indexing::typing("no"),
         Context::Forgetting => app = indexing::forgetting(),
-        Context::Chats => drop(app.open(View::Chats)),
+        Context::Chats | Context::RenamingChat | Context::ConfirmingChat => {
+            chats::open(&mut app, binding.context);
+        }
         Context::Log | Context::OtherView => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
         Context::Editing => app.edit_last(),
+        Context::Code => conversation::open_code(&mut app),
         Context::Completion => type_text(&mut app, "/s"),
         Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
         Context::Files => sources::open_files(&mut app),
@@ -240,6 +251,7 @@ fn check(binding: &Binding, chord: Chord) {
             }
             assert_eq!(seen, expected);
         }
+        Action::Conversation(action) => conversation::check_conversation(chord, action),
         Action::Sources(action) => sources::check(&mut app, chord, action),
         Action::TypeAt => sources::check_at(&mut app, chord),
         Action::ToQuestion => {
@@ -274,16 +286,19 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert!(matches!(app.overlay, Some(Overlay::Themes(_))), "{name}");
         }
+        Action::NextStep => first_run::check_next_step(&mut app, chord),
+        Action::IndexSamples => first_run::check_samples(&mut app, chord),
         Action::ToggleMouse => {
             assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(false)], "{name}");
             assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(true)], "{name}");
         }
+        Action::Chats(action) => chats::check(chord, action),
         Action::Indexing(action) => indexing::check(chord, action),
-        Action::Comparison(_) | Action::Chats(_) => {}
+        Action::Comparison(_) => {}
         Action::Log(action) => log::check(&mut app, chord, action),
         Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {
-            check_palette(&mut app, chord, action);
+            overlays::check_palette(&mut app, chord, action);
         }
         Action::Overlay(action) if binding.context == Context::Files => {
             sources::check_files(&mut app, chord, action);
@@ -291,7 +306,10 @@ fn check(binding: &Binding, chord: Chord) {
         Action::Overlay(action) if binding.context == Context::Themes => {
             themes::check(&mut app, chord, action)
         }
-        Action::Overlay(action) => check_overlay(&mut app, chord, action),
+        Action::Overlay(action) if binding.context == Context::Code => {
+            conversation::check_code(&mut app, chord, action);
+        }
+        Action::Overlay(action) => overlays::check_help(&mut app, chord, action),
         Action::Redraw => assert_eq!(press(&mut app, chord), [Effect::Redraw]),
         Action::Suspend => assert_eq!(press(&mut app, chord), [Effect::Suspend]),
         Action::Interrupt => {
@@ -299,43 +317,6 @@ fn check(binding: &Binding, chord: Chord) {
             assert_eq!(press(&mut app, chord), [Effect::Quit]);
         }
         Action::Quit => assert_eq!(press(&mut app, chord), [Effect::Quit]),
-    }
-}
-
-fn check_overlay(app: &mut App, chord: Chord, action: OverlayAction) {
-    tell(app, What::Resized(Size { width: 60, height: 12 }));
-    app.overlay = Some(Overlay::Help { top: 3 });
-    press(app, chord);
-    let expected = match action {
-        OverlayAction::Close => None,
-        OverlayAction::Up => Some(Overlay::Help { top: 2 }),
-        OverlayAction::Down => Some(Overlay::Help { top: 4 }),
-        OverlayAction::PageUp => Some(Overlay::Help { top: 0 }),
-        OverlayAction::PageDown => Some(Overlay::Help { top: 11 }),
-        OverlayAction::Choose => return,
-    };
-    assert_eq!(app.overlay, expected, "{}", chord.name());
-}
-
-fn check_palette(app: &mut App, chord: Chord, action: OverlayAction) {
-    let selected = |app: &App| match &app.overlay {
-        Some(Overlay::Palette(palette)) => Some(palette.chooser.selected()),
-        _ => None,
-    };
-    tell(app, What::Resized(Size { width: 60, height: 12 }));
-    press_code(app, KeyCode::Down);
-    press_code(app, KeyCode::Down);
-    if action == OverlayAction::Choose {
-        type_text(app, "view.log");
-    }
-    press(app, chord);
-    match action {
-        OverlayAction::Close => assert_eq!(app.overlay, None),
-        OverlayAction::Up => assert_eq!(selected(app), Some(1)),
-        OverlayAction::Down => assert_eq!(selected(app), Some(3)),
-        OverlayAction::PageUp => assert_eq!(selected(app), Some(0)),
-        OverlayAction::PageDown => assert_eq!(selected(app), Some(8)),
-        OverlayAction::Choose => assert_eq!((app.view, &app.overlay), (View::Log, &None)),
     }
 }
 

@@ -3,6 +3,7 @@
 mod chat;
 mod chats;
 mod comparison;
+mod conversation;
 mod indexing;
 mod log;
 mod overlays;
@@ -13,6 +14,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 pub use chats::ChatsAction;
 pub use comparison::ComparisonAction;
+pub use conversation::ConversationAction;
 pub use indexing::IndexingAction;
 pub use log::LogAction;
 pub use overlays::OverlayAction;
@@ -30,6 +32,8 @@ pub enum Context {
     Palette,
     /// A file is being chosen.
     Files,
+    /// A block of code is being chosen.
+    Code,
     /// A theme is being chosen.
     Themes,
     /// An answer is under way.
@@ -40,6 +44,8 @@ pub enum Context {
     Completion,
     /// The question is empty, and something is chosen for it.
     Chips,
+    /// The question is empty, and something is needed before one can be asked.
+    FirstRun,
     /// The question is empty.
     EmptyInput,
     /// The question is empty or is one from the history, unchanged.
@@ -62,6 +68,10 @@ pub enum Context {
     Forgetting,
     /// The indexing is shown.
     Indexing,
+    /// A chat's title is being typed.
+    RenamingChat,
+    /// It is asked whether something is to be done with a chat.
+    ConfirmingChat,
     /// The list of chats is shown.
     Chats,
     /// The log is shown.
@@ -79,10 +89,11 @@ impl Context {
     pub fn title(self) -> &'static str {
         match self {
             Self::Help => "This help",
-            Self::Palette | Self::Files | Self::Themes => "Palette and choosers",
+            Self::Palette | Self::Files | Self::Code | Self::Themes => "Palette and choosers",
             Self::Answering
             | Self::Editing
             | Self::Completion
+            | Self::FirstRun
             | Self::Chips
             | Self::EmptyInput
             | Self::History
@@ -92,7 +103,7 @@ impl Context {
             Self::Timings => "Timings",
             Self::Comparison => "Comparison",
             Self::Indexing | Self::TypingPath | Self::Forgetting => "Indexing",
-            Self::Chats => "Chats",
+            Self::Chats | Self::RenamingChat | Self::ConfirmingChat => "Chats",
             Self::Log => "Log",
             Self::Chat | Self::OtherView | Self::AnyView | Self::Anywhere => "Everywhere",
         }
@@ -133,9 +144,13 @@ pub enum Action {
     OpenHelp,
     OpenPalette,
     OpenThemes,
+    /// Fetches the model or adds a folder: what is needed before a question can be asked.
+    NextStep,
+    IndexSamples,
     /// Gives the mouse to the terminal, or takes it back.
     ToggleMouse,
     Comparison(ComparisonAction),
+    Conversation(ConversationAction),
     Indexing(IndexingAction),
     Chats(ChatsAction),
     Log(LogAction),
@@ -193,12 +208,13 @@ const fn bind(
 }
 
 /// The tables, in the order in which the footer shows their keys and the help their sections.
-const TABLES: [&[Binding]; 8] = [
+const TABLES: [&[Binding]; 9] = [
     overlays::BINDINGS,
     comparison::BINDINGS,
     indexing::BINDINGS,
     chats::BINDINGS,
     log::BINDINGS,
+    conversation::BINDINGS,
     sources::BINDINGS,
     timings::BINDINGS,
     chat::BINDINGS,

@@ -9,6 +9,7 @@
 //! | [`app`] | the state, its messages and effects |
 //! | `actions`, `slash`, `engine_events` | what keys, slash commands and events change |
 //! | `asking` | questions of a conversation: the turns that go along, asking again, editing |
+//! | `conversation`, `copying` | the selected turn and citation; what is copied and exported |
 //! | [`keys`] | the one table of keys, from which footer and help are made |
 //! | [`theme`] | roles of things on the screen, and the files that give them a style |
 //! | `transcript`, `entry` | the conversation, wrapped once per message and width |
@@ -29,11 +30,14 @@ pub mod chooser;
 mod citations;
 mod comparison;
 mod completion;
+mod conversation;
+mod copying;
 mod editor;
 mod engine_events;
 mod entry;
 pub mod field;
 mod files;
+mod first_run;
 mod format;
 mod full_cost;
 mod gauge;

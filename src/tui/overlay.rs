@@ -5,6 +5,7 @@ use crossterm::event::KeyEvent;
 use super::{
     app::{App, Effect},
     chooser::Chooser,
+    copying::CodeChoice,
     files::FilePicker,
     keys::{Context, OverlayAction},
     palette::Palette,
@@ -17,6 +18,7 @@ pub enum Overlay {
     Palette(Palette),
     Files(FilePicker),
     Themes(Box<ThemeChooser>),
+    Code(CodeChoice),
 }
 
 impl Overlay {
@@ -26,6 +28,7 @@ impl Overlay {
             Self::Palette(_) => Context::Palette,
             Self::Files(_) => Context::Files,
             Self::Themes(_) => Context::Themes,
+            Self::Code(_) => Context::Code,
         }
     }
 
@@ -36,6 +39,7 @@ impl Overlay {
             Self::Palette(palette) => Some(&mut palette.chooser),
             Self::Files(picker) => Some(&mut picker.chooser),
             Self::Themes(themes) => Some(&mut themes.chooser),
+            Self::Code(choice) => Some(&mut choice.chooser),
         }
     }
 
@@ -73,6 +77,7 @@ impl App {
                 Vec::new()
             }
             Some(Overlay::Themes(themes)) => self.keep_theme(*themes),
+            Some(Overlay::Code(choice)) => self.copy_chosen_code(choice),
             Some(Overlay::Help { .. }) | None => Vec::new(),
         }
     }

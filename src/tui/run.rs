@@ -88,7 +88,9 @@ pub fn run_with(
         let theme = if wants_auto { Theme::load(background.theme())? } else { theme };
         let theme = if color { theme } else { theme.without_color() };
         screen.capture_mouse(mouse)?;
-        let mut app = App::new(theme, config.answer.strategy, screen.size()?).with_controls(keymap, mouse);
+        let mut app = App::new(theme, config.answer.strategy, screen.size()?)
+            .with_controls(keymap, mouse)
+            .with_model(config.model.source.clone());
         app.opened_at(seconds_since_epoch());
         if !background.typed.is_empty() {
             app.update(Msg { at: Duration::ZERO, what: What::Paste(background.typed) });
@@ -194,6 +196,8 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             match effect {
                 Effect::Send(command) => self.send_command(command),
                 Effect::Cancel(id) => (self.send)(Command::Cancel(id)),
+                Effect::FetchModel => self.outside.fetch_model(),
+                Effect::WriteSamples => self.outside.write_samples(),
                 Effect::ListFolders(typed) => self.outside.list_folders(typed),
                 Effect::Copy(text) => self.copy(text, screen)?,
                 Effect::Save { stem, extension, text } => self.outside.save(stem, extension, text),

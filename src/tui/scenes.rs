@@ -6,6 +6,7 @@
 mod chat;
 mod chats;
 mod comparison;
+mod conversation;
 pub mod data;
 mod help;
 mod indexing;
@@ -41,8 +42,9 @@ pub struct Scene {
     pub build: fn(&mut Stage),
 }
 
-const GROUPS: [&[Scene]; 10] = [
+const GROUPS: [&[Scene]; 11] = [
     chat::SCENES,
+    conversation::SCENES,
     sources::SCENES,
     timings::SCENES,
     comparison::SCENES,
@@ -106,6 +108,11 @@ impl Stage {
     /// The strategy with which the next question is answered.
     pub fn strategy(&self) -> Strategy {
         self.app.strategy
+    }
+
+    /// Says when the screen was opened, in seconds since the Unix epoch.
+    pub fn opened_at(&mut self, seconds: i64) {
+        self.app.opened_at(seconds);
     }
 
     /// The state, for tests to look at.

@@ -4,11 +4,13 @@
 
 use std::path::PathBuf;
 
-use super::{format, keys::Action, theme::Theme};
+use super::{copying::ExportFormat, format, keys::Action, theme::Theme};
 use crate::config::Strategy;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slash {
+    /// This chat, into a file.
+    Export(ExportFormat),
     /// What a key does, too.
     Do(Action),
     Strategy(Strategy),
@@ -46,6 +48,7 @@ pub const COMMANDS: &[SlashCommand] = &[
     with("/search", "WORDS", "Show the chunks that hold the words", nothing, search),
     with("/strategy", "NAME", "Answer with ape, parallel, concat or full", strategies, strategy),
     with("/theme", "[NAME]", "Change the theme; without a name, choose one", Theme::names, theme),
+    with("/export", "[md|json]", "Save this chat in the current directory", || vec!["md", "json"], export),
     action("/mouse", "Leave the mouse to the terminal, or take it back", Action::ToggleMouse),
     action("/new", "Start a new chat; this one is kept", Action::NewChat),
     action("/help", "Keys and commands", Action::OpenHelp),
@@ -123,6 +126,14 @@ fn index(path: &str) -> Result<Slash, String> {
     }
 }
 
+fn export(format: &str) -> Result<Slash, String> {
+    match format {
+        "" | "md" => Ok(Slash::Export(ExportFormat::Markdown)),
+        "json" => Ok(Slash::Export(ExportFormat::Json)),
+        _ => Err("`/export` takes `md` or `json`: `/export json`.".to_owned()),
+    }
+}
+
 fn search(words: &str) -> Result<Slash, String> {
     match words {
         "" => Err("`/search` takes words to look for: `/search dome wind`.".to_owned()),
@@ -137,6 +148,8 @@ mod tests {
     #[test]
     fn commands_are_understood() {
         assert_eq!(parse("/help"), Ok(Slash::Do(Action::OpenHelp)));
+        assert_eq!(parse("/export"), Ok(Slash::Export(ExportFormat::Markdown)));
+        assert_eq!(parse("/export json"), Ok(Slash::Export(ExportFormat::Json)));
         assert_eq!(parse("/quit "), Ok(Slash::Do(Action::Quit)));
         assert_eq!(parse("/strategy full"), Ok(Slash::Strategy(Strategy::Full)));
         assert_eq!(parse("/index  my notes/2026 "), Ok(Slash::Index("my notes/2026".into())));
@@ -150,6 +163,7 @@ mod tests {
             ("/strategy fast", "ape"),
             ("/index", "path"),
             ("/search", "words"),
+            ("/export pdf", "md"),
             ("/help me", "nothing after it"),
             ("/indx a", "/index"),
         ] {

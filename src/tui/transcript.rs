@@ -149,6 +149,13 @@ impl Transcript {
         self.settle();
     }
 
+    /// Makes an entry's first row the first visible one, as far as there is text below it.
+    pub fn show_entry(&mut self, entry: usize) {
+        (self.top, self.reading_back) = (Cursor { entry, part: 0, row: 0 }, true);
+        self.settle();
+        self.keep_place();
+    }
+
     /// Makes the row of this number the first visible one, as far as numbers are known: for the scrollbar.
     pub fn show_row(&mut self, row: usize) {
         self.number();

@@ -1,7 +1,10 @@
 //! Turns that go along with a question, asking again, editing, new chats, copying and saving.
 
 use super::*;
-use crate::engine::{ChatId, EarlierTurn, Selection};
+use crate::{
+    engine::{ChatId, EarlierTurn, Selection},
+    tui::{copying::ExportFormat, keys::ConversationAction},
+};
 
 /// The keys of the conversation's turns, in a chat with one answered question, "first".
 pub fn check(mut app: App, chord: Chord, action: Action) {
@@ -223,4 +226,161 @@ fn what_was_done_outside_is_said() {
     }
     tell(&mut app, What::Copied(Ok(())));
     assert_eq!(app.transcript.entries().len(), 2);
+}
+
+const CITED: &str = "Shut it [file1.md § Part].\n\n```sh\nclose dome\n```\n\nThen look [file2.md § Part].";
+
+/// Two turns, the conversation with the keyboard; the second answer has two citations and two rows of code.
+fn cited() -> App {
+    let mut app = ready();
+    for question in ["one", "two"] {
+        request(&mut app, question);
+        end(&mut app, &format!("{CITED}\n{}", "\n\nmore".repeat(30)));
+    }
+    app.focus_on(Focus::Conversation);
+    app
+}
+
+/// The keys of the conversation.
+pub fn check_conversation(chord: Chord, action: ConversationAction) {
+    let mut app = cited();
+    let entry = |app: &App| app.selected_turn().map(|(index, _)| index);
+    let top = |app: &App| app.transcript.position().0;
+    let newest = top(&app);
+    let name = chord.name();
+    match action {
+        ConversationAction::Up => {
+            press(&mut app, chord);
+            assert_eq!(top(&app), newest - 1, "{name}");
+        }
+        ConversationAction::PageUp => {
+            press(&mut app, chord);
+            assert!(top(&app) < newest - 1);
+        }
+        ConversationAction::Oldest => {
+            press(&mut app, chord);
+            assert_eq!(top(&app), 0, "{name}");
+        }
+        ConversationAction::Down | ConversationAction::PageDown | ConversationAction::Newest => {
+            app.transcript.show_oldest();
+            press(&mut app, chord);
+            match action {
+                ConversationAction::Down => assert_eq!(top(&app), 1, "{name}"),
+                ConversationAction::PageDown => assert!(top(&app) > 1),
+                _ => assert_eq!(app.transcript.rows_below(), 0, "{name}"),
+            }
+        }
+        ConversationAction::PreviousTurn => {
+            press(&mut app, chord);
+            assert_eq!((entry(&app), top(&app)), (Some(0), 0));
+            assert_eq!((app.shelf.entry, app.timings.selected), (Some(0), Some(0)));
+        }
+        ConversationAction::NextTurn => {
+            app.selected = Some(0);
+            press(&mut app, chord);
+            assert_eq!(entry(&app), Some(1));
+        }
+        ConversationAction::NextCitation | ConversationAction::PreviousCitation => {
+            app.transcript.show_oldest();
+            press_code(&mut app, KeyCode::Right);
+            press_code(&mut app, KeyCode::Right);
+            press(&mut app, chord);
+            let ranks = app.transcript.chosen().map(|(entry, citation)| (entry, citation.rank));
+            let expected = if action == ConversationAction::NextCitation { (1, 1) } else { (0, 1) };
+            assert_eq!(ranks, Some(expected), "{name}");
+            assert_eq!(app.shelf.entry, Some(expected.0));
+        }
+        ConversationAction::OpenCitation => {
+            press(&mut app, chord);
+            assert!(app.flash.is_some(), "without a citation it says how to choose one");
+            app.transcript.show_oldest();
+            press_code(&mut app, KeyCode::Right);
+            press_code(&mut app, KeyCode::Right);
+            press(&mut app, chord);
+            assert_eq!((app.focus, app.shelf.entry, app.shelf.selected), (Focus::Sources, Some(0), 1));
+        }
+        ConversationAction::CopyAnswer => {
+            if chord.modifiers.contains(KeyModifiers::CONTROL) {
+                app.focus_on(Focus::Input);
+            }
+            let effects = press(&mut app, chord);
+            assert!(matches!(effects.as_slice(), [Effect::Copy(text)] if text.starts_with(CITED)), "{name}");
+            assert!(app.flash.as_ref().is_some_and(|(text, _)| text.starts_with("Copied the answer")));
+        }
+        ConversationAction::CopyCode => {
+            assert_eq!(press(&mut app, chord), [Effect::Copy("close dome\n".to_owned())]);
+        }
+        ConversationAction::CopyCitation => {
+            assert_eq!(press(&mut app, chord), []);
+            app.transcript.show_oldest();
+            press_code(&mut app, KeyCode::Right);
+            let text = "file1.md § Part (docs/file1.md:1)".to_owned();
+            assert_eq!(press(&mut app, chord), [Effect::Copy(text)]);
+        }
+        ConversationAction::Retry => {
+            app.selected = Some(0);
+            let effects = press(&mut app, chord);
+            assert_eq!(taken(&mut app, &effects).question, "one");
+        }
+        ConversationAction::Edit => {
+            app.selected = Some(0);
+            press(&mut app, chord);
+            assert_eq!((app.input.text().as_str(), app.focus), ("one", Focus::Input));
+        }
+        ConversationAction::Export(format) => {
+            let effects = press(&mut app, chord);
+            let [Effect::Save { stem, extension, text }] = effects.as_slice() else { panic!("{effects:?}") };
+            let expected = if format == ExportFormat::Json { "json" } else { "md" };
+            assert_eq!((stem.as_str(), *extension), ("chat-one", expected));
+            assert!(text.contains("close dome"));
+        }
+    }
+}
+
+/// An answer with forty blocks of code, one of which is being chosen.
+pub fn open_code(app: &mut App) {
+    request(app, "code");
+    let block = |number| format!("```sh\nblock {number}\n```\n");
+    end(app, &(0..40).map(block).collect::<Vec<_>>().join("\n"));
+    app.focus_on(Focus::Conversation);
+    press_code(app, KeyCode::Char('c'));
+}
+
+/// The keys of the list of blocks.
+pub fn check_code(app: &mut App, chord: Chord, action: OverlayAction) {
+    press_code(app, KeyCode::Down);
+    let effects = press(app, chord);
+    let chosen = match &app.overlay {
+        Some(Overlay::Code(choice)) => choice.chooser.chosen(),
+        _ => None,
+    };
+    match action {
+        OverlayAction::Choose => assert_eq!(effects, [Effect::Copy("block 1\n".to_owned())]),
+        OverlayAction::Close => assert_eq!((&app.overlay, effects), (&None, vec![])),
+        OverlayAction::Up | OverlayAction::PageUp => assert_eq!(chosen, Some(0)),
+        OverlayAction::Down => assert_eq!(chosen, Some(2)),
+        OverlayAction::PageDown => assert!(chosen > Some(2)),
+    }
+}
+
+#[test]
+fn one_of_several_blocks_of_code_is_chosen() {
+    let mut app = ready();
+    request(&mut app, "code");
+    end(&mut app, "```rust\nfn one() {}\n```\n\n```sh\ntwo\n```");
+    app.focus_on(Focus::Conversation);
+    assert_eq!(press_code(&mut app, KeyCode::Char('c')), []);
+    press_code(&mut app, KeyCode::Down);
+    assert_eq!(press_code(&mut app, KeyCode::Enter), [Effect::Copy("two\n".to_owned())]);
+    assert_eq!(app.overlay, None);
+}
+
+#[test]
+fn there_is_nothing_to_copy_or_export_before_the_first_answer() {
+    let mut app = ready();
+    app.focus_on(Focus::Conversation);
+    for key in ['y', 'c', 'Y', 'x', 'X', 'r', 'e', '[', ']', 'n', 'N'] {
+        assert_eq!(press_code(&mut app, KeyCode::Char(key)), [], "{key}");
+    }
+    assert!(app.transcript.is_empty());
 }

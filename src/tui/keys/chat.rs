@@ -5,8 +5,8 @@ use KeyCode::{BackTab, Char, Down, End, Enter, Esc, F, Home, PageDown, PageUp, T
 use super::{
     Action, Binding,
     Context::{
-        Answering, AnyView, Anywhere, Chat, Completion, Conversation, Editing, EmptyInput, History, Input,
-        OtherView,
+        Answering, AnyView, Anywhere, Chat, Completion, Conversation, Editing, EmptyInput, FirstRun, History,
+        Input, OtherView,
     },
     KeyCode, View, alt, bind, ctrl, key,
 };
@@ -18,6 +18,8 @@ pub const BINDINGS: &[Binding] = &[
     bind(Completion, "completion.take", &[key(Tab)], Action::Complete, "Complete the command", Some("complete")),
     bind(Completion, "completion.previous", &[key(Up)], Action::PreviousCompletion, "The completion above", Some("select")),
     bind(Completion, "completion.next", &[key(Down)], Action::NextCompletion, "The completion below", Some("select")),
+    bind(FirstRun, "first_run.next", &[key(Enter)], Action::NextStep, "On the first run: fetch the model, then add a folder", Some("next step")),
+    bind(FirstRun, "first_run.samples", &[key(F(9))], Action::IndexSamples, "On the first run: index the sample documents", None),
     bind(Input, "send", &[key(Enter)], Action::Send, "Send the question", Some("send")),
     bind(Conversation, "conversation.leave", &[key(Esc)], Action::ToQuestion, "Back to the question", Some("back")),
     bind(Chat, "next_pane", &[key(Tab)], Action::NextPane, "The next pane: question, conversation, sources, timings", Some("pane")),

@@ -4,7 +4,7 @@ use KeyCode::{Char, Down, Enter, Esc, F, PageDown, PageUp, Up};
 
 use super::{
     Action, Binding,
-    Context::{self, Files, Help, Palette, Themes},
+    Context::{self, Code, Files, Help, Palette, Themes},
     KeyCode, bind, key,
 };
 
@@ -39,6 +39,12 @@ pub const BINDINGS: &[Binding] = &[
     page_up(Files, "files.page_up"),
     page_down(Files, "files.page_down"),
     close(Files, "files.close"),
+    choose(Code, "code.choose", "Copy what is selected"),
+    up(Code, "code.up"),
+    down(Code, "code.down"),
+    page_up(Code, "code.page_up"),
+    page_down(Code, "code.page_down"),
+    close(Code, "code.close"),
     choose(Themes, "themes.choose", "Keep this theme"),
     up(Themes, "themes.up"),
     down(Themes, "themes.down"),

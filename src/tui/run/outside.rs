@@ -1,8 +1,6 @@
 //! What the screen asks for beyond the terminal and the engine. Each piece of work runs on a thread of its own, so
 //! that no disk and no other program makes the screen wait; what came of it is a message like any other.
 
-use std::path::PathBuf;
-
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{
@@ -11,13 +9,15 @@ use super::{
     folders, log_file,
     save::save,
 };
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    engine::admin,
+};
 
 /// The door to everything outside, and where the results go.
 pub struct Outside {
     results: UnboundedSender<What>,
-    log_directory: PathBuf,
-    config_file: PathBuf,
+    config: Config,
     clipboard: Clipboard,
 }
 
@@ -25,21 +25,34 @@ impl Outside {
     pub fn new(config: &Config) -> (Self, UnboundedReceiver<What>) {
         let (results, received) = unbounded_channel();
         let clipboard = open_clipboard(results.clone());
-        let (log_directory, config_file) = (config.paths.state.clone(), config.paths.config_file.clone());
-        (Self { results, log_directory, config_file, clipboard }, received)
+        (Self { results, config: config.clone(), clipboard }, received)
     }
 
     pub fn read_log(&self) {
-        let directory = self.log_directory.clone();
+        let directory = self.config.paths.state.clone();
         self.start(move || What::LogRead(log_file::tail(&directory)));
     }
 
     pub fn save_theme(&self, name: String) {
-        let file = self.config_file.clone();
+        let file = self.config.paths.config_file.clone();
         self.start(move || {
             let saved = config::save_theme(&file, &name);
             What::ThemeSaved(saved.map_err(|error| format!("{} cannot be written: {error}", file.display())))
         });
+    }
+
+    /// The only use of the network by the screen; the user has pressed the key for it.
+    pub fn fetch_model(&self) {
+        let (config, results) = (self.config.clone(), self.results.clone());
+        self.start(move || {
+            let mut tell = |progress| drop(results.send(What::FetchProgress(progress)));
+            What::Fetched(admin::model_pull(&config, &mut tell))
+        });
+    }
+
+    pub fn write_samples(&self) {
+        let config = self.config.clone();
+        self.start(move || What::Samples(admin::sample_corpus(&config)));
     }
 
     pub fn list_folders(&self, typed: String) {

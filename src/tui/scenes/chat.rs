@@ -2,6 +2,7 @@
 
 use crossterm::event::KeyCode;
 
+use super::super::app::What;
 use super::{
     Scene, Stage,
     data::{
@@ -9,10 +10,13 @@ use super::{
         wide_chunks,
     },
 };
-use crate::engine::{Event, Failure, FailureKind, Outcome, Status, StopReason};
+use crate::engine::{Event, Failure, FailureKind, Outcome, Status, StopReason, admin::PullProgress};
 
 #[rustfmt::skip]
 pub const SCENES: &[Scene] = &[
+    Scene { name: "first_run_fetching", description: "The model is being fetched.", build: first_run_fetching },
+    Scene { name: "first_run_failed", description: "The model could not be fetched.", build: first_run_failed },
+    Scene { name: "first_run_model", description: "The model is there; documents are needed.", build: first_run_model },
     Scene { name: "first_run", description: "The first start: no model and no index yet.", build: first_run },
     Scene { name: "empty", description: "A chat without a question.", build: empty },
     Scene { name: "retrieved", description: "Chunks are found; their caches are being loaded.", build: retrieved },
@@ -22,6 +26,27 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "failed", description: "A question that could not be answered.", build: failed },
     Scene { name: "wide_text", description: "Text that takes two cells for a character.", build: wide_text },
 ];
+
+fn first_run_fetching(stage: &mut Stage) {
+    first_run(stage);
+    stage.press(KeyCode::Enter);
+    stage.tell(What::FetchProgress(PullProgress::Source("the Hugging Face Hub".to_owned())));
+    stage.tell(What::FetchProgress(PullProgress::Bytes { done: 37_000_000, total: 98_362_432 }));
+}
+
+fn first_run_failed(stage: &mut Stage) {
+    first_run_fetching(stage);
+    let failure = Failure {
+        kind: FailureKind::NoModel,
+        message: "The Hugging Face Hub could not be reached.".to_owned(),
+        hint: Some("Connect to the network, or give the path of a model file with `--model`.".to_owned()),
+    };
+    stage.tell(What::Fetched(Err(failure)));
+}
+
+fn first_run_model(stage: &mut Stage) {
+    stage.engine(Event::Ready(Status { files: 0, chunks: 0, cached_chunks: 0, cache_bytes: 0, ..status() }));
+}
 
 fn first_run(stage: &mut Stage) {
     stage.engine(Event::Ready(Status::default()));

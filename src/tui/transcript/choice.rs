@@ -5,7 +5,6 @@ use super::{Citation, Cursor, Transcript};
 /// Bytes of text that are laid out at most to find the next citation.
 const SEARCH_BYTES: usize = 64 * 1024;
 
-// Drawing asks for the chosen one; keys and mouse choose it.
 #[allow(dead_code, reason = "keys and mouse come with changes of their own")]
 impl Transcript {
     /// The citation drawn at a cell of the conversation's pane, and its entry.

@@ -8,7 +8,9 @@ use ratatui::{
 };
 
 use super::{
-    super::{app::App, format::count, keys::Action, text::width, theme::Role, transcript::Visible},
+    super::{
+        app::App, format::count, keys::Action, panes::Focus, text::width, theme::Role, transcript::Visible,
+    },
     line, spinner, welcome,
 };
 
@@ -25,9 +27,21 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
             line(visible.row, theme).render(row, buffer);
             mark_chosen(app, &visible, row, buffer);
         }
+        mark_selected(app, &visible, row, buffer);
     }
     scrollbar(app, area, buffer);
     hint_at_newer_text(app, area, buffer);
+}
+
+/// A bar in the margin beside the selected turn, while the conversation has the keyboard.
+fn mark_selected(app: &App, visible: &Visible<'_>, area: Rect, buffer: &mut Buffer) {
+    let selected = app.selected_turn().is_some_and(|(entry, _)| entry == visible.entry);
+    if !selected || app.focus != Focus::Conversation || visible.row.pieces.is_empty() {
+        return;
+    }
+    if let Some(cell) = buffer.cell_mut((area.x.saturating_sub(1), area.y)) {
+        cell.set_symbol("▌").set_style(app.theme.style(Role::Accent));
+    }
 }
 
 /// The citation that the keyboard has chosen looks selected.

@@ -25,6 +25,7 @@ use ratatui::{
     widgets::{Block, Paragraph, Widget},
 };
 
+pub(super) use chats::preview_width;
 pub(super) use conversation::newer_text_hint;
 pub(super) use header::{pane_tabs, view_tabs};
 pub(super) use help::{overflow as help_overflow, page as help_page, place as help_card};
@@ -50,16 +51,17 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
         return too_small(app, area, buffer);
     };
     header::draw(app, panes.header, buffer);
+    let body = Panes::body(app.size);
     let cursor = match app.view {
         View::Chat => draw_chat(app, &panes, buffer),
         View::Indexing => indexing::draw(app, buffer),
-        other => {
-            let body = Panes::body(app.size);
-            match other {
-                View::Comparison => comparison::draw(app, body, buffer),
-                View::Chats => chats::draw(app, body, buffer),
-                View::Log | View::Chat | View::Indexing => log::draw(app, body, buffer),
-            }
+        View::Chats => chats::draw(app, body, buffer),
+        View::Comparison => {
+            comparison::draw(app, body, buffer);
+            None
+        }
+        View::Log => {
+            log::draw(app, body, buffer);
             None
         }
     };
@@ -72,6 +74,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
         Some(Overlay::Palette(palette)) => {
             Some(chooser::draw(&palette.chooser, app.size, &app.theme, buffer))
         }
+        Some(Overlay::Code(choice)) => Some(chooser::draw(&choice.chooser, app.size, &app.theme, buffer)),
         Some(Overlay::Files(picker)) => Some(chooser::draw(&picker.chooser, app.size, &app.theme, buffer)),
         Some(Overlay::Themes(chooser)) => Some(themes::draw(chooser, app.size, &app.theme, buffer)),
         None => cursor,
