@@ -2,6 +2,7 @@
 //!
 //! Everything below takes a [`Config`] (or a part of it) as an argument; nothing reads the environment later.
 
+mod edit;
 mod file;
 mod hub;
 mod resolve;
@@ -12,6 +13,7 @@ mod tests;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+pub use edit::save_theme;
 pub use hub::HubAccess;
 use serde::{Deserialize, Serialize};
 

@@ -7,13 +7,18 @@ use std::{
 
 use super::{Console, Error, Exit};
 
+/// Gives a file's content.
+type Draw<'a> = Box<dyn Fn() -> io::Result<Vec<u8>> + 'a>;
+/// Says whether a file's content is what it should be.
+type IsCurrent<'a> = Box<dyn Fn(&[u8]) -> bool + 'a>;
+
 /// A file with a picture. Who draws it decides how it looks; this command only keeps the files.
 pub struct PictureFile<'a> {
     pub name: String,
     /// The file's content.
-    pub draw: Box<dyn Fn() -> io::Result<Vec<u8>> + 'a>,
+    pub draw: Draw<'a>,
     /// Whether this content shows the picture as it is now.
-    pub is_current: Box<dyn Fn(&[u8]) -> bool + 'a>,
+    pub is_current: IsCurrent<'a>,
 }
 
 /// Writes those of `pictures` into `directory` that are not there as they are now.

@@ -92,7 +92,8 @@ budget = {budget}
 memory = {memory}
 
 [screen]
-# a theme's name, or the path of a theme file
+# ansi, dark, light, high-contrast, colour-blind or mono; auto: dark or light, as the terminal is;
+# or the path of a theme file
 theme = {theme}
 color = {color}
 # scrolls, selects and follows citations; Shift-drag selects text. false leaves the mouse to the terminal

@@ -60,7 +60,7 @@ impl App {
             Action::Open(view) => return self.open(view),
             Action::OpenHelp => self.overlay = Some(Overlay::Help { top: 0 }),
             Action::OpenPalette => self.overlay = Some(Overlay::Palette(Palette::of(self))),
-            Action::OpenThemes => {}
+            Action::OpenThemes => self.open_themes(),
             Action::Comparison(action) => return self.perform_comparison(action),
             Action::Indexing(action) => return self.perform_indexing(action),
             Action::Chats(action) => return self.perform_chats(action),
@@ -123,6 +123,7 @@ impl App {
                 self.strategy = chosen;
                 self.note(Note::info(format!("Questions are now answered with `{}`.", strategy(chosen))));
             }
+            Ok(Slash::Theme(name)) => return self.use_theme(name),
             Ok(Slash::Index(path)) => return self.request_index(path),
             Ok(Slash::Search(words)) => return self.request_search(words),
             Ok(Slash::Compare(Some(question))) => return self.compare(question),

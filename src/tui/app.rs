@@ -78,6 +78,8 @@ pub enum What {
         typed: String,
         found: Vec<String>,
     },
+    /// The theme of [`Effect::SaveTheme`] is in the configuration file, or why it is not.
+    ThemeSaved(Result<(), String>),
     /// The moment of [`App::deadline`] has come.
     Tick,
 }
@@ -96,6 +98,8 @@ pub enum Effect {
         extension: &'static str,
         text: String,
     },
+    /// Keep the theme of this name for the next start, and say so with [`What::ThemeSaved`].
+    SaveTheme(String),
     /// Read the end of the log file, and say what is there with [`What::LogRead`].
     ReadLog,
     /// Give the terminal to the user's editor, with this file at this line (from 1), until the editor ends.
@@ -267,11 +271,13 @@ impl App {
                 self.indexing_view.offer(&typed, found);
                 Vec::new()
             }
+            What::ThemeSaved(saved) => self.on_theme_saved(saved),
             What::FetchProgress(progress) => self.on_fetch_progress(progress),
             What::Fetched(fetched) => self.on_fetched(fetched),
             What::Samples(folder) => self.on_samples(folder),
             What::Tick => self.on_tick(),
         };
+        self.preview_theme();
         self.reflow();
         effects
     }

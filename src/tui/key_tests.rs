@@ -8,6 +8,7 @@ mod indexing;
 mod log;
 mod overlays;
 mod sources;
+mod themes;
 mod timings;
 
 use std::time::Duration;
@@ -160,10 +161,8 @@ fn state_for(binding: &Binding) -> App {
         Context::Completion => type_text(&mut app, "/s"),
         Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
         Context::Files => sources::open_files(&mut app),
+        Context::Themes => app.open_themes(),
         _ => {}
-    }
-    if matches!(binding.context, Context::Themes) {
-        return app;
     }
     assert!(app.contexts().contains(&binding.context), "{binding:?}");
     app
@@ -285,13 +284,16 @@ fn check(binding: &Binding, chord: Chord) {
             press(&mut app, chord);
             assert!(matches!(app.overlay, Some(Overlay::Palette(_))), "{name}");
         }
+        Action::OpenThemes => {
+            press(&mut app, chord);
+            assert!(matches!(app.overlay, Some(Overlay::Themes(_))), "{name}");
+        }
         Action::NextStep => first_run::check_next_step(&mut app, chord),
         Action::IndexSamples => first_run::check_samples(&mut app, chord),
         Action::ToggleMouse => {
             assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(false)], "{name}");
             assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(true)], "{name}");
         }
-        Action::OpenThemes => {}
         Action::Comparison(action) => comparison::check(&mut app, chord, action),
         Action::Chats(action) => chats::check(chord, action),
         Action::Indexing(action) => indexing::check(chord, action),
@@ -302,6 +304,9 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::Overlay(action) if binding.context == Context::Files => {
             sources::check_files(&mut app, chord, action);
+        }
+        Action::Overlay(action) if binding.context == Context::Themes => {
+            themes::check(&mut app, chord, action)
         }
         Action::Overlay(action) if binding.context == Context::Code => {
             conversation::check_code(&mut app, chord, action);

@@ -69,6 +69,7 @@ mod stderr;
 mod terminal;
 pub mod text;
 pub mod theme;
+mod themes;
 mod timings;
 mod transcript;
 mod view;

@@ -9,6 +9,7 @@ use super::{
     files::FilePicker,
     keys::{Context, OverlayAction},
     palette::Palette,
+    themes::ThemeChooser,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,7 @@ pub enum Overlay {
     Help { top: usize },
     Palette(Palette),
     Files(FilePicker),
+    Themes(Box<ThemeChooser>),
     Code(CodeChoice),
 }
 
@@ -25,6 +27,7 @@ impl Overlay {
             Self::Help { .. } => Context::Help,
             Self::Palette(_) => Context::Palette,
             Self::Files(_) => Context::Files,
+            Self::Themes(_) => Context::Themes,
             Self::Code(_) => Context::Code,
         }
     }
@@ -35,6 +38,7 @@ impl Overlay {
             Self::Help { .. } => None,
             Self::Palette(palette) => Some(&mut palette.chooser),
             Self::Files(picker) => Some(&mut picker.chooser),
+            Self::Themes(themes) => Some(&mut themes.chooser),
             Self::Code(choice) => Some(&mut choice.chooser),
         }
     }
@@ -50,7 +54,11 @@ impl Overlay {
 impl App {
     pub(super) fn perform_overlay(&mut self, action: OverlayAction) -> Vec<Effect> {
         match action {
-            OverlayAction::Close => self.overlay = None,
+            OverlayAction::Close => {
+                if let Some(Overlay::Themes(themes)) = self.overlay.take() {
+                    self.leave_themes(*themes);
+                }
+            }
             OverlayAction::Up => self.step_overlay(-1),
             OverlayAction::Down => self.step_overlay(1),
             OverlayAction::PageUp => self.page_overlay(-1),
@@ -68,6 +76,7 @@ impl App {
                 self.choose_file(&picker);
                 Vec::new()
             }
+            Some(Overlay::Themes(themes)) => self.keep_theme(*themes),
             Some(Overlay::Code(choice)) => self.copy_chosen_code(choice),
             Some(Overlay::Help { .. }) | None => Vec::new(),
         }

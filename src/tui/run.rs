@@ -1,6 +1,7 @@
 //! The loop between terminal, engine and clock. It waits for one of them and takes in what happened, keys before
 //! anything else; it draws at most once in a frame's time, and only after something happened.
 
+mod background;
 mod clipboard;
 mod editing;
 mod folders;
@@ -23,6 +24,7 @@ use tokio::{
     time,
 };
 
+use background::Background;
 use clipboard::TERMINAL_LIMIT;
 use outside::Outside;
 
@@ -40,6 +42,9 @@ use crate::{
 
 /// The shortest time between two pictures.
 const FRAME: Duration = Duration::from_millis(16);
+
+/// The theme's name for dark or light, whichever the terminal is.
+const AUTO: &str = "auto";
 
 /// The chat screen could not be shown, or not any longer.
 #[derive(Debug, thiserror::Error)]
@@ -69,19 +74,27 @@ pub fn run_with(
     if !io::stdout().is_terminal() {
         return Err(ScreenError::NoTerminal);
     }
-    let theme = Theme::load(&config.screen.theme)?;
-    let theme = if config.screen.color { theme } else { theme.without_color() };
+    let color = config.screen.color;
+    let wants_auto = config.screen.theme == AUTO;
+    // A theme that cannot be used is reported before the terminal is taken over.
+    let theme = Theme::load(if wants_auto { "ansi" } else { &config.screen.theme })?;
     let keymap = Keymap::new(&config.screen.keys)
         .map_err(|error| ScreenError::Keys { path: config.paths.config_file.clone(), error })?;
     let mouse = config.screen.mouse;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut screen = Screen::open()?;
+        let background = if wants_auto && color { Background::ask() } else { Background::default() };
+        let theme = if wants_auto { Theme::load(background.theme())? } else { theme };
+        let theme = if color { theme } else { theme.without_color() };
         screen.capture_mouse(mouse)?;
         let mut app = App::new(theme, config.answer.strategy, screen.size()?)
             .with_controls(keymap, mouse)
             .with_model(config.model.source.clone());
         app.opened_at(seconds_since_epoch());
+        if !background.typed.is_empty() {
+            app.update(Msg { at: Duration::ZERO, what: What::Paste(background.typed) });
+        }
         let keys = Some(EventStream::new());
         let (outside, results) = Outside::new(config);
         let mut chat = Chat { app, opened: Instant::now(), send, next_request, outside, keys, editor: None };
@@ -188,6 +201,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                 Effect::ListFolders(typed) => self.outside.list_folders(typed),
                 Effect::Copy(text) => self.copy(text, screen)?,
                 Effect::Save { stem, extension, text } => self.outside.save(stem, extension, text),
+                Effect::SaveTheme(name) => self.outside.save_theme(name),
                 Effect::ReadLog => self.outside.read_log(),
                 Effect::CaptureMouse(on) => screen.capture_mouse(on)?,
                 Effect::Redraw => screen.clear()?,

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::{copying::ExportFormat, format, keys::Action};
+use super::{copying::ExportFormat, format, keys::Action, theme::Theme};
 use crate::config::Strategy;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,7 @@ pub enum Slash {
     /// What a key does, too.
     Do(Action),
     Strategy(Strategy),
+    Theme(&'static str),
     Index(PathBuf),
     Search(String),
     Compare(Option<String>),
@@ -48,6 +49,7 @@ pub const COMMANDS: &[SlashCommand] = &[
     with("/search", "WORDS", "Show the chunks that hold the words", nothing, search),
     with("/compare", "[QUESTION]", "Answer with each strategy: the question, or the last one", nothing, compare),
     with("/strategy", "NAME", "Answer with ape, parallel, concat or full", strategies, strategy),
+    with("/theme", "[NAME]", "Change the theme; without a name, choose one", Theme::names, theme),
     with("/export", "[md|json]", "Save this chat in the current directory", || vec!["md", "json"], export),
     action("/mouse", "Leave the mouse to the terminal, or take it back", Action::ToggleMouse),
     action("/new", "Start a new chat; this one is kept", Action::NewChat),
@@ -105,6 +107,18 @@ fn strategy(name: &str) -> Result<Slash, String> {
     format::strategy_named(name)
         .map(Slash::Strategy)
         .ok_or_else(|| format!("`/strategy` takes the name of a strategy: {}.", strategies().join(", ")))
+}
+
+fn theme(name: &str) -> Result<Slash, String> {
+    if name.is_empty() {
+        return Ok(Slash::Do(Action::OpenThemes));
+    }
+    let known = Theme::names();
+    known
+        .iter()
+        .find(|known| **known == name)
+        .map(|name| Slash::Theme(name))
+        .ok_or_else(|| format!("There is no theme `{name}`. There are {}.", known.join(", ")))
 }
 
 fn index(path: &str) -> Result<Slash, String> {

@@ -95,23 +95,28 @@ impl Role {
 }
 
 /// The themes that are part of the program, by name.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("ansi", include_str!("../../themes/ansi.toml")),
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
+    ("high-contrast", include_str!("../../themes/high-contrast.toml")),
+    ("colour-blind", include_str!("../../themes/colour-blind.toml")),
     ("mono", include_str!("../../themes/mono.toml")),
 ];
 
 /// A style for every role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Theme {
+    /// A theme's name, or the path of its file.
+    name: String,
+    has_color: bool,
     styles: [Style; Role::ALL.len()],
 }
 
 /// A theme could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ThemeError {
-    #[error("there is no theme called `{name}`; there are {}, or give the path of a theme file", Theme::names().join(", "))]
+    #[error("there is no theme called `{name}`; there are auto, {}, or give the path of a theme file", Theme::names().join(", "))]
     Unknown { name: String },
     #[error("the theme file {path} could not be read: {source}")]
     Read { path: String, source: std::io::Error },
@@ -143,6 +148,28 @@ impl Theme {
         BUILT_IN.iter().map(|(name, _)| *name).collect()
     }
 
+    /// The themes that are part of the program.
+    pub fn built_in() -> Vec<Self> {
+        // They are tested to be well-formed.
+        BUILT_IN.iter().filter_map(|(name, text)| Self::parse(name, text).ok()).collect()
+    }
+
+    /// What a theme of the program is for: the first line of its file. Empty for any other.
+    pub fn description(name: &str) -> &'static str {
+        let text = BUILT_IN.iter().find(|(built_in, _)| *built_in == name).map_or("", |(_, text)| *text);
+        text.lines().next().unwrap_or_default().trim_start_matches("# ")
+    }
+
+    /// As the configuration calls it: a name, or the path of a file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// False after [`Self::without_color`].
+    pub fn has_color(&self) -> bool {
+        self.has_color
+    }
+
     /// The theme of this name, or the one in the file of this path.
     pub fn load(name: &str) -> Result<Self, ThemeError> {
         if let Some((_, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
@@ -163,9 +190,10 @@ impl Theme {
         let looks: BTreeMap<Role, Look> =
             toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
         let mut theme = match name {
-            "ansi" => Self { styles: [Style::new(); Role::ALL.len()] },
+            "ansi" => Self { name: String::new(), has_color: true, styles: [Style::new(); Role::ALL.len()] },
             _ => Self::parse("ansi", BUILT_IN[0].1)?,
         };
+        theme.name = name.to_owned();
         for (role, look) in looks {
             theme.styles[role as usize] = look.style().map_err(malformed)?;
         }
@@ -175,6 +203,7 @@ impl Theme {
     /// The same theme with no colours: what is bold, dim or reversed stays so, the selection is reversed
     /// and what matches is underlined.
     pub fn without_color(mut self) -> Self {
+        self.has_color = false;
         for style in &mut self.styles {
             style.fg = None;
             style.bg = None;
@@ -210,6 +239,9 @@ impl Look {
         Ok(style)
     }
 }
+
+#[cfg(test)]
+mod contrast;
 
 #[cfg(test)]
 mod tests {

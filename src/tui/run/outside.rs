@@ -9,7 +9,10 @@ use super::{
     folders, log_file,
     save::save,
 };
-use crate::{config::Config, engine::admin};
+use crate::{
+    config::{self, Config},
+    engine::admin,
+};
 
 /// The door to everything outside, and where the results go.
 pub struct Outside {
@@ -28,6 +31,14 @@ impl Outside {
     pub fn read_log(&self) {
         let directory = self.config.paths.state.clone();
         self.start(move || What::LogRead(log_file::tail(&directory)));
+    }
+
+    pub fn save_theme(&self, name: String) {
+        let file = self.config.paths.config_file.clone();
+        self.start(move || {
+            let saved = config::save_theme(&file, &name);
+            What::ThemeSaved(saved.map_err(|error| format!("{} cannot be written: {error}", file.display())))
+        });
     }
 
     /// The only use of the network by the screen; the user has pressed the key for it.

@@ -51,8 +51,8 @@ fn folders(stage: &mut Stage) {
     let root = "/home/ada/observatory";
     let file = |name: &str, chunks| IndexedFile { path: name.into(), name: name.to_owned(), chunks };
     let mut files: Vec<_> = (0..11).map(|number| file(&format!("{root}/handbook/{number}.md"), 5)).collect();
-    files.push(file("/home/ada/日本語の手引き.md", 8));
-    let roots = vec![root.into(), "/home/ada/日本語の手引き.md".into()];
+    files.push(file("/home/ada/dome-manual.pdf", 8));
+    let roots = vec![root.into(), "/home/ada/dome-manual.pdf".into()];
     let reply = CatalogueReply::Files { roots, files };
     stage.engine(Event::Done { id: stage.id(), outcome: Outcome::Catalogue(reply) });
 }

@@ -1,5 +1,15 @@
 //! The chooser of themes.
 
-use super::Scene;
+use crossterm::event::KeyCode;
 
-pub const SCENES: &[Scene] = &[];
+use super::{Scene, Stage, chat::answered};
+
+#[rustfmt::skip]
+pub const SCENES: &[Scene] = &[
+    Scene { name: "themes", description: "A theme is being chosen; the one that is selected is on the screen.", build: themes },
+];
+
+fn themes(stage: &mut Stage) {
+    answered(stage);
+    stage.press(KeyCode::F(7));
+}

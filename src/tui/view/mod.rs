@@ -12,6 +12,7 @@ mod indexing;
 mod input;
 mod log;
 mod sources;
+mod themes;
 mod timings;
 mod welcome;
 
@@ -75,6 +76,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
         }
         Some(Overlay::Code(choice)) => Some(chooser::draw(&choice.chooser, app.size, &app.theme, buffer)),
         Some(Overlay::Files(picker)) => Some(chooser::draw(&picker.chooser, app.size, &app.theme, buffer)),
+        Some(Overlay::Themes(chooser)) => Some(themes::draw(chooser, app.size, &app.theme, buffer)),
         None => cursor,
     };
     if let Some(cursor) = cursor {

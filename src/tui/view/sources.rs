@@ -135,7 +135,8 @@ fn item_rows(source: &Source<'_>, measures: &Measures, chosen: bool, columns: us
     let gap = " ".repeat(label_columns - width(&label) + 2);
     let first = Row::new(vec![
         Piece::new(marker, Role::Accent),
-        Piece::new(format!("{rank:>2}"), Role::Citation),
+        Piece::new(" ".repeat(2usize.saturating_sub(rank.to_string().len())), Role::Base),
+        Piece::new(rank.to_string(), Role::Citation),
         Piece::new(reason_mark(source), Role::Accent),
         Piece::new(format!(" {label}"), role),
         Piece::new(format!("{gap}{:>1$}", score(source), measures.score), Role::Muted),
