@@ -31,7 +31,8 @@ impl Screen {
     fn new() -> Self {
         let theme = Theme::load("ansi").expect("a theme of the program");
         let app = App::new(theme, Strategy::Ape, SIZE);
-        let terminal = Terminal::new(TestBackend::new(SIZE.width, SIZE.height)).expect("it has no way to fail");
+        let terminal =
+            Terminal::new(TestBackend::new(SIZE.width, SIZE.height)).expect("it has no way to fail");
         let mut screen = Self { app, terminal, opened: Instant::now(), frames: Vec::new() };
         screen.tell(What::Engine(Box::new(Event::Ready(Status::default()))));
         screen
