@@ -138,7 +138,9 @@ impl ChatList {
         let place = chats.iter().position(|chat| Some(ChatId(chat.id)) == selected);
         self.chats = Some(chats);
         self.selected = place.unwrap_or(0);
-        self.select(0, now.saturating_sub(DEBOUNCE));
+        self.select(0, now);
+        // What is selected without a key is shown at once.
+        self.preview_due = self.preview_due.map(|_| now);
     }
 }
 

@@ -156,7 +156,7 @@ fn item_rows(app: &App, chat: &ChatSummary, columns: usize) -> [Row; 2] {
     let when = ago(app.unix_now() - chat.started);
     // A question and its answer are a turn.
     let turns = count(chat.messages.div_ceil(2), "turn");
-    let here = if app.chat.is_some_and(|current| current.0 == chat.id) { " · on the screen" } else { "" };
+    let here = if app.chat.is_some_and(|current| current.0 == chat.id) { " · open" } else { "" };
     let facts = fit(&format!("{when} · {turns}{here}"), columns.saturating_sub(2));
     [
         Row::new(vec![Piece::new(format!("  {title}"), Role::Base)]),

@@ -36,7 +36,7 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
 /// A bar in the margin beside the selected turn, while the conversation has the keyboard.
 fn mark_selected(app: &App, visible: &Visible<'_>, area: Rect, buffer: &mut Buffer) {
     let selected = app.selected_turn().is_some_and(|(entry, _)| entry == visible.entry);
-    if !selected || app.focus != Focus::Conversation || visible.row.pieces.is_empty() {
+    if !selected || app.focus != Focus::Conversation {
         return;
     }
     if let Some(cell) = buffer.cell_mut((area.x.saturating_sub(1), area.y)) {

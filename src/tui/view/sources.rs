@@ -37,7 +37,9 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
 }
 
 fn nothing(app: &App, columns: usize) -> Vec<Row> {
-    let text = match app.shelf.entry {
+    let entry = app.shelf.entry.and_then(|entry| app.transcript.entries().get(entry));
+    let text = match entry {
+        Some(Entry::Turn(turn)) if turn.is_running() => "Looking for chunks …",
         Some(_) => "No chunk holds a word of the question.",
         None => "The chunks that an answer draws on appear here.",
     };
