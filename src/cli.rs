@@ -222,6 +222,9 @@ pub struct CompareArgs {
     /// How often each strategy answers; times are medians
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub runs: u16,
+    /// Write the comparison into this file too: Markdown, JSON or a chart, by its end (.md, .json, .svg)
+    #[arg(long, value_name = "FILE")]
+    pub export: Option<PathBuf>,
     #[command(flatten)]
     pub answer: AnswerArgs,
     #[command(flatten)]

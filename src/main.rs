@@ -165,6 +165,7 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
                 words: args.question,
                 strategies: args.strategies,
                 runs: args.runs.into(),
+                export: args.export,
                 json: args.json.json,
             };
             compare::run(config, &options, console, &watch_interrupts)

@@ -1,5 +1,7 @@
 //! `compare`: one question through several strategies; a table, bars of the phases, and the answers.
 
+use std::path::{Path, PathBuf};
+
 use super::{
     Console, Error, Exit, Session, Stream, Style, WatchInterrupts, json,
     question::question,
@@ -10,8 +12,10 @@ use super::{
 use crate::{
     config::{Config, Strategy},
     engine::{
-        Command, CompareRequest, Comparison, ComparisonResult, ComparisonRow, Event, Outcome, Spread,
-        StopReason, Timings, visible,
+        Command, CompareRequest, Comparison, ComparisonResult, ComparisonRow, Event, Failure, FailureKind,
+        Outcome, Spread, StopReason,
+        export::comparison::{self as export_text, ComparisonFormat},
+        visible,
     },
 };
 
@@ -21,6 +25,8 @@ pub struct CompareOptions {
     pub words: Vec<String>,
     pub strategies: Vec<Strategy>,
     pub runs: usize,
+    /// Where the comparison is written too; its extension says as what.
+    pub export: Option<PathBuf>,
     pub json: bool,
 }
 
@@ -30,6 +36,9 @@ pub fn run(
     console: &mut Console,
     watch: WatchInterrupts,
 ) -> Result<Exit, Error> {
+    if let Some(path) = &options.export {
+        format_of(path)?;
+    }
     let question = question(&options.words, console)?;
     // Every run reads its chunks from their files, as the first question of a chat does.
     let mut from_files = config.clone();
@@ -71,6 +80,10 @@ fn compare(
         Outcome::Comparison(comparison) => comparison,
         other => return Err(unexpected(&other)),
     };
+    if let Some(path) = &options.export {
+        let model = session.status.as_ref().and_then(|status| status.model.as_ref());
+        export(&comparison, model.map_or("unknown", |model| &model.name), path, console)?;
+    }
     if options.json {
         json::print(console, "comparison", json::comparison(&comparison, &session.warnings))?;
     } else {
@@ -78,6 +91,29 @@ fn compare(
         console.output(&text)?;
     }
     Ok(exit(&comparison))
+}
+
+/// What a file of this name is written as.
+fn format_of(path: &Path) -> Result<ComparisonFormat, Failure> {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.and_then(ComparisonFormat::with_extension).ok_or_else(|| Failure {
+        kind: FailureKind::BadRequest,
+        message: format!("{} does not say what to write", visible(&path.to_string_lossy())),
+        hint: Some("Give the file a name that ends in .md, .json or .svg.".into()),
+    })
+}
+
+/// Writes the comparison into a file; one that is there is written over, as its name was typed.
+fn export(comparison: &Comparison, model: &str, path: &Path, console: &mut Console) -> Result<(), Error> {
+    let text = export_text::text(comparison, model, format_of(path)?)
+        .map_err(|error| Error::Output(error.into()))?;
+    std::fs::write(path, text).map_err(|error| Failure {
+        kind: FailureKind::Storage,
+        message: format!("{} could not be written: {error}", console.path(path)),
+        hint: Some("Name a file in a folder that is there and can be written.".into()),
+    })?;
+    console.note(&format!("comparison written to {}", console.path(path)));
+    Ok(())
 }
 
 /// Each strategy once, in the order in which they were named.
@@ -116,7 +152,7 @@ fn report(comparison: &Comparison, console: &Console) -> String {
         format!("{}\n", style.heading(&comparison.question)),
         rows(comparison, style),
         timing::bars(
-            &good.iter().map(|(name, result)| (*name, middle_run(result))).collect::<Vec<_>>(),
+            &good.iter().map(|(name, result)| (*name, result.typical_first_token())).collect::<Vec<_>>(),
             style,
         ),
     ];
@@ -130,17 +166,6 @@ fn report(comparison: &Comparison, console: &Console) -> String {
     });
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
-}
-
-/// The run whose first token came at the median, or next to it: its phases stand for all.
-fn middle_run(result: &ComparisonResult) -> &Timings {
-    let median = result.time_to_first_token_seconds.median;
-    let distance = |timings: &&Timings| (timings.time_to_first_token_seconds - median).abs();
-    result
-        .runs
-        .iter()
-        .min_by(|one, other| distance(one).total_cmp(&distance(other)))
-        .unwrap_or(&result.answer.timings)
 }
 
 /// One line for each strategy; the reasons of those that failed below.
@@ -178,7 +203,7 @@ fn rows(comparison: &Comparison, style: Style) -> String {
 }
 
 fn line(strategy: Strategy, result: &ComparisonResult) -> Vec<String> {
-    let timings = middle_run(result);
+    let timings = result.typical_first_token();
     vec![
         strategy.name().to_owned(),
         spread(&result.time_to_first_token_seconds),
@@ -202,7 +227,7 @@ mod tests {
     use super::*;
     use crate::{
         commands::{Verbosity, fixtures},
-        engine::{Answer, FailureKind, RequestId},
+        engine::{Answer, RequestId},
     };
 
     fn result(answer: Answer, speedup: f64, agreement: (usize, usize)) -> ComparisonResult {
@@ -241,6 +266,7 @@ mod tests {
             words: Vec::new(),
             strategies: vec![Strategy::Full, Strategy::Ape, Strategy::Full],
             runs: 3,
+            export: None,
             json: as_json,
         };
         let exit = compare(&mut session, &mut console, "When does the dome close?", &options).unwrap();
@@ -270,5 +296,19 @@ mod tests {
         let mut all_failed = comparison();
         all_failed.rows.retain(|row| row.result.is_err());
         assert_eq!(run(all_failed, false).0, Exit::Failed);
+    }
+
+    #[test]
+    fn the_comparison_is_also_written_where_asked() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        for (name, beginning) in [("a.md", "# "), ("a.JSON", "{"), ("a.svg", "<svg ")] {
+            let path = directory.path().join(name);
+            let (mut console, _, _) = Console::captured(Verbosity::Normal);
+            export(&comparison(), "tiny", &path, &mut console).expect("it can be written");
+            assert!(std::fs::read_to_string(&path).expect("it is there").starts_with(beginning), "{name}");
+        }
+        for name in ["a", "a.png", ".md"] {
+            assert_eq!(format_of(Path::new(name)).expect_err(name).kind, FailureKind::BadRequest);
+        }
     }
 }

@@ -8,7 +8,6 @@ use super::{
     protocol::*,
     resources::Resources,
     retrieve::{Retrieval, Wanted, retrieve},
-    timing::{Spread, Timings},
     visible::visible,
 };
 use crate::{config::Strategy, model::session::Cancelled, store::key::SegmentId};
@@ -16,7 +15,7 @@ use crate::{config::Strategy, model::session::Cancelled, store::key::SegmentId};
 /// What the runs of one strategy gave so far.
 struct Row {
     strategy: Strategy,
-    runs: Vec<(Timings, Answer)>,
+    runs: Vec<Answer>,
     /// Logits of the first token of the first run.
     first_logits: Vec<f32>,
     failure: Option<Failure>,
@@ -86,7 +85,7 @@ pub(super) fn compare(
                     }
                     let (id, runs) = (request.id, request.runs);
                     emit(Event::Measured { id, run, runs, answer: Box::new(answer.clone()) });
-                    row.runs.push((answer.timings.clone(), answer));
+                    row.runs.push(answer);
                 }
                 Err(failure) if failure.kind == FailureKind::Cancelled => return Err(failure),
                 Err(failure) => row.failure = Some(failure),
@@ -145,62 +144,23 @@ fn unique(strategies: &[Strategy]) -> Vec<Strategy> {
     strategies.iter().copied().filter(|strategy| seen.insert(*strategy)).collect()
 }
 
-/// What the others are compared with: the runs of `full`.
-struct Reference {
-    first_token_seconds: f64,
-    tokens: Vec<u32>,
-    first_logits: Vec<f32>,
-}
-
 fn summarise(rows: Vec<Row>) -> Vec<ComparisonRow> {
     let full = rows.iter().find(|row| row.strategy == Strategy::Full && row.failure.is_none());
-    let reference = full.and_then(|row| {
-        let spread = spread(&row.runs, |timings| timings.time_to_first_token_seconds)?;
-        Some(Reference {
-            first_token_seconds: spread.median,
-            tokens: row.runs.first()?.1.tokens.clone(),
-            first_logits: row.first_logits.clone(),
-        })
-    });
-    rows.into_iter()
+    rows.iter()
         .map(|row| ComparisonRow {
             strategy: row.strategy,
-            result: match row.failure {
-                Some(failure) => Err(failure),
-                None => summary(row.runs, &row.first_logits, reference.as_ref()),
+            result: match &row.failure {
+                Some(failure) => Err(failure.clone()),
+                None => summary(row, full),
             },
         })
         .collect()
 }
 
-fn summary(
-    runs: Vec<(Timings, Answer)>,
-    first_logits: &[f32],
-    reference: Option<&Reference>,
-) -> Result<ComparisonResult, Failure> {
-    let nothing = || Failure::new(FailureKind::Internal, "no run was measured", None);
-    let first_token = spread(&runs, |timings| timings.time_to_first_token_seconds).ok_or_else(nothing)?;
-    let total = spread(&runs, |timings| timings.total_seconds).ok_or_else(nothing)?;
-    let speed = spread(&runs, |timings| timings.decode.tokens_per_second).ok_or_else(nothing)?;
-    let (timings, mut answers): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
-    let answer = answers.swap_remove(0);
-    Ok(ComparisonResult {
-        time_to_first_token_seconds: first_token,
-        total_seconds: total,
-        tokens_per_second: speed,
-        first_token_speedup: reference
-            .filter(|_| first_token.median > 0.0)
-            .map(|full| full.first_token_seconds / first_token.median),
-        agreement: reference.map(|full| {
-            let same = answer.tokens.iter().zip(&full.tokens).take_while(|(a, b)| a == b).count();
-            (same, full.tokens.len())
-        }),
-        first_token_divergence: reference.and_then(|full| divergence(&full.first_logits, first_logits)),
-        answer,
-        runs: timings,
-    })
-}
-
-fn spread(runs: &[(Timings, Answer)], figure: impl Fn(&Timings) -> f64) -> Option<Spread> {
-    Spread::of(&runs.iter().map(|(timings, _)| figure(timings)).collect::<Vec<_>>())
+fn summary(row: &Row, full: Option<&Row>) -> Result<ComparisonResult, Failure> {
+    let runs = full.map(|full| full.runs.as_slice());
+    let mut result = ComparisonResult::of(&row.runs, runs)
+        .ok_or_else(|| Failure::new(FailureKind::Internal, "no run was measured", None))?;
+    result.first_token_divergence = full.and_then(|full| divergence(&full.first_logits, &row.first_logits));
+    Ok(result)
 }

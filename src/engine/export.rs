@@ -2,6 +2,7 @@
 //! calls them writes the text where it is wanted.
 
 mod chat;
+pub mod comparison;
 pub mod json;
 
 pub use chat::{chat_json, chat_markdown};

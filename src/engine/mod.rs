@@ -24,6 +24,7 @@ pub mod protocol;
 mod resources;
 mod retrieve;
 mod sample;
+mod summary;
 pub mod timing;
 mod visible;
 mod worker;

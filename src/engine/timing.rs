@@ -109,9 +109,43 @@ impl Spread {
     }
 }
 
+/// `0.4 ms`, `142 ms`, `1.92 s`, `18.4 s`, `2 min 05 s`.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "–".to_owned();
+    }
+    match seconds {
+        s if s < 0.000_05 => "0 ms".to_owned(),
+        s if s < 0.009_95 => format!("{:.1} ms", s * 1e3),
+        s if s < 0.999_5 => format!("{:.0} ms", s * 1e3),
+        s if s < 9.995 => format!("{s:.2} s"),
+        s if s < 59.95 => format!("{s:.1} s"),
+        s => format!("{} min {:02} s", s.round() as u64 / 60, s.round() as u64 % 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_keep_three_digits_at_most() {
+        let cases = [
+            (0.0, "0 ms"),
+            (0.000_42, "0.4 ms"),
+            (0.0099, "9.9 ms"),
+            (0.018, "18 ms"),
+            (0.9996, "1.00 s"),
+            (1.92, "1.92 s"),
+            (18.44, "18.4 s"),
+            (59.97, "1 min 00 s"),
+            (125.0, "2 min 05 s"),
+            (f64::NAN, "–"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(duration(seconds), text);
+        }
+    }
 
     #[test]
     fn spread_takes_the_middle() {

@@ -6,7 +6,7 @@ use super::{
     app::{App, Effect, View},
     entry::{Entry, Note, Stage},
     format::{STRATEGIES, strategy},
-    keys::Action,
+    keys::{Action, ComparisonAction},
     overlay::Overlay,
     palette::Palette,
     panes::{Focus, Side},
@@ -126,6 +126,8 @@ impl App {
             Ok(Slash::Theme(name)) => return self.use_theme(name),
             Ok(Slash::Index(path)) => return self.request_index(path),
             Ok(Slash::Search(words)) => return self.request_search(words),
+            Ok(Slash::Compare(Some(question))) => return self.compare(question),
+            Ok(Slash::Compare(None)) => return self.perform_comparison(ComparisonAction::Compare),
             Err(message) => self.warn(message),
         }
         Vec::new()

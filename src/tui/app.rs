@@ -308,7 +308,12 @@ impl App {
         let mut contexts = Vec::new();
         match self.view {
             View::Chat => contexts.extend(self.chat_contexts()),
-            View::Comparison => contexts.extend([Context::Comparison, Context::OtherView]),
+            View::Comparison => {
+                if self.comparison.is_running() {
+                    contexts.push(Context::Comparing);
+                }
+                contexts.extend([Context::Comparison, Context::OtherView]);
+            }
             View::Indexing => match self.indexing_view.context() {
                 Some(asked) => contexts.push(asked),
                 None => contexts.extend([Context::Indexing, Context::OtherView]),
@@ -361,6 +366,7 @@ impl App {
     /// Something moves on the screen.
     pub(super) fn is_busy(&self) -> bool {
         self.running().is_some()
+            || self.comparison.is_running()
             || self.indexing.is_some()
             || self.first_run.is_fetching()
             || (self.status.is_none() && !self.engine_gone)
@@ -434,6 +440,9 @@ impl App {
     }
 
     fn on_saved(&mut self, saved: Result<PathBuf, String>) -> Vec<Effect> {
+        if self.view == View::Comparison {
+            self.comparison.on_saved(&saved);
+        }
         match saved {
             Ok(path) => self.flash(format!("Saved {}", path.display())),
             Err(reason) => self.warn(format!("It was not saved: {reason}.")),
@@ -464,6 +473,7 @@ impl App {
             self.reflow_log();
         }
         let size = self.size;
+        self.comparison.reflow(size);
         if let Some(chooser) = self.overlay.as_mut().and_then(Overlay::chooser) {
             chooser.keep_in_view(size);
         }

@@ -19,15 +19,25 @@ impl App {
         let effects = self.follow_indexing(&event);
         match event {
             Event::Ready(status) => self.status = Some(status),
+            Event::Progress { id, .. } if self.comparison.expects(id) => {}
             Event::Progress { id, progress } => match self.turn(id) {
                 Some(_) => self.change(id, |turn| turn.progress = Some(progress)),
                 None => self.indexing = Some(Indexing { id, progress: Some(progress) }),
             },
+            Event::Retrieved { id, chunks } if self.comparison.expects(id) => {
+                self.comparison.on_retrieved(chunks);
+            }
             Event::Retrieved { id, chunks } => self.on_retrieved(id, chunks),
             Event::Loaded { id, origins } => self.advance(id, Stage::Loaded, |turn| turn.origins = origins),
             Event::Prefilled { id, .. } => self.advance(id, Stage::Prefilled, |_| {}),
             Event::Token { id, text } => self.on_token(id, &text),
+            Event::Measured { id, runs, answer, .. } if self.comparison.expects(id) => {
+                self.comparison.on_measured(runs, *answer);
+            }
             Event::Measured { .. } | Event::Estimated { .. } | Event::LeftOut { .. } => {}
+            Event::Warning { id: Some(id), message } if self.comparison.expects(id) => {
+                self.comparison.on_warning(message);
+            }
             Event::Warning { id, message } => self.on_warning(id, message),
             Event::Done { id, outcome } => return self.on_done(id, outcome),
             Event::Failed { id, failure } => self.on_failed(id, failure),
@@ -61,8 +71,8 @@ impl App {
                 CatalogueQuery::Files => self.on_files_sent(request.id),
                 query => self.on_chats_sent(request.id, query),
             },
-            Command::Compare(_)
-            | Command::Pause(_)
+            Command::Compare(request) => self.comparison.on_sent(request.id),
+            Command::Pause(_)
             | Command::Resume(_)
             | Command::Cancel(_)
             | Command::Refresh
@@ -79,6 +89,9 @@ impl App {
             message: "The engine has stopped.".to_owned(),
             hint: Some("Quit and start Gibbon again; the log says why it stopped.".to_owned()),
         };
+        if self.comparison.is_running() {
+            self.comparison.on_failed(failure.clone());
+        }
         match self.running() {
             Some(index) => self.transcript.change(index, |entry| {
                 if let Entry::Turn(turn) = entry {
@@ -138,6 +151,9 @@ impl App {
             }
             Outcome::Catalogue(CatalogueReply::Document(text)) => self.on_document(id, text),
             Outcome::Catalogue(CatalogueReply::Files { roots, files }) => self.on_files(id, &roots, &files),
+            Outcome::Comparison(comparison) if self.comparison.expects(id) => {
+                self.comparison.on_done(comparison);
+            }
             Outcome::Catalogue(CatalogueReply::Chats(chats)) => self.on_chats(id, chats),
             Outcome::Catalogue(CatalogueReply::Chat(chat)) => return self.on_chat(id, chat),
             Outcome::Catalogue(CatalogueReply::Changed) => return self.on_chats_changed(id),
@@ -147,6 +163,13 @@ impl App {
     }
 
     fn on_failed(&mut self, id: RequestId, failure: Failure) {
+        if self.comparison.knows(id) {
+            // What comes late, for a cancelled one, changes nothing.
+            if self.comparison.expects(id) {
+                self.comparison.on_failed(failure);
+            }
+            return;
+        }
         if self.on_document_failed(id, &failure)
             || self.on_files_failed(id, &failure)
             || self.on_chats_failed(id, &failure)

@@ -2,26 +2,13 @@
 
 use std::path::Path;
 
+pub use crate::engine::duration;
+
 use super::text::{fit_end, width};
 use crate::{
     config::Strategy,
     engine::{CacheOrigin, IndexPhase, RetrievedChunk, Unit},
 };
-
-/// `0.4 ms`, `142 ms`, `1.92 s`, `18.4 s`, `2 min 05 s`.
-pub fn duration(seconds: f64) -> String {
-    if !seconds.is_finite() || seconds < 0.0 {
-        return "–".to_owned();
-    }
-    match seconds {
-        s if s < 0.000_05 => "0 ms".to_owned(),
-        s if s < 0.009_95 => format!("{:.1} ms", s * 1e3),
-        s if s < 0.999_5 => format!("{:.0} ms", s * 1e3),
-        s if s < 9.995 => format!("{s:.2} s"),
-        s if s < 59.95 => format!("{s:.1} s"),
-        s => format!("{} min {:02} s", s.round() as u64 / 60, s.round() as u64 % 60),
-    }
-}
 
 /// Binary units, as everywhere in Gibbon: `940 B`, `52 MiB`, `1.3 GiB`.
 pub fn bytes(count: u64) -> String {
@@ -154,25 +141,6 @@ mod tests {
             "2 years ago",
         ];
         assert_eq!(told, expected);
-    }
-
-    #[test]
-    fn durations_keep_three_digits_at_most() {
-        let cases = [
-            (0.0, "0 ms"),
-            (0.000_42, "0.4 ms"),
-            (0.0099, "9.9 ms"),
-            (0.018, "18 ms"),
-            (0.9996, "1.00 s"),
-            (1.92, "1.92 s"),
-            (18.44, "18.4 s"),
-            (59.97, "1 min 00 s"),
-            (125.0, "2 min 05 s"),
-            (f64::NAN, "–"),
-        ];
-        for (seconds, text) in cases {
-            assert_eq!(duration(seconds), text);
-        }
     }
 
     #[test]

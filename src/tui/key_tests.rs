@@ -1,6 +1,7 @@
 //! Every key of the tables, pressed where it holds.
 
 mod chats;
+mod comparison;
 mod conversation;
 mod first_run;
 mod indexing;
@@ -132,6 +133,8 @@ fn state_for(binding: &Binding) -> App {
             ask(&mut app, "first");
             app
         }
+        Context::Comparing => comparison::comparing(),
+        Context::Comparison => comparison::compared(),
         Context::FirstRun => {
             let mut app = ready();
             engine(&mut app, Event::Ready(Status::default()));
@@ -145,7 +148,6 @@ fn state_for(binding: &Binding) -> App {
         Context::Conversation => app.focus_on(Focus::Conversation),
         Context::Sources => app.focus_on(Focus::Sources),
         Context::Timings => app.focus_on(Focus::Timings),
-        Context::Comparison => drop(app.open(View::Comparison)),
         Context::Indexing => app = indexing::two_folders(),
         Context::TypingPath => app = indexing::typing("no"),
         Context::Forgetting => app = indexing::forgetting(),
@@ -292,9 +294,9 @@ fn check(binding: &Binding, chord: Chord) {
             assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(false)], "{name}");
             assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(true)], "{name}");
         }
+        Action::Comparison(action) => comparison::check(&mut app, chord, action),
         Action::Chats(action) => chats::check(chord, action),
         Action::Indexing(action) => indexing::check(chord, action),
-        Action::Comparison(_) => {}
         Action::Log(action) => log::check(&mut app, chord, action),
         Action::Timings(action) => timings::check(chord, action),
         Action::Overlay(action) if binding.context == Context::Palette => {

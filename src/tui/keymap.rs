@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::keys::{Action, Binding, Chord, Context, bindings};
 
 /// Names of keys that are no characters, as the configuration writes them.
-const NAMED: [(&str, KeyCode); 20] = [
+const NAMED: [(&str, KeyCode); 22] = [
     ("enter", KeyCode::Enter),
     ("esc", KeyCode::Esc),
     ("tab", KeyCode::Tab),
@@ -27,6 +27,8 @@ const NAMED: [(&str, KeyCode); 20] = [
     ("right", KeyCode::Right),
     ("↑", KeyCode::Up),
     ("↓", KeyCode::Down),
+    ("←", KeyCode::Left),
+    ("→", KeyCode::Right),
     ("back tab", KeyCode::BackTab),
 ];
 /// What a chord can be, for errors.

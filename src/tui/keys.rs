@@ -60,6 +60,8 @@ pub enum Context {
     Timings,
     /// Conversation, sources and timings are shown.
     Chat,
+    /// A comparison is under way and shown.
+    Comparing,
     /// The comparison is shown.
     Comparison,
     /// The path of what to index is being typed.
@@ -101,7 +103,7 @@ impl Context {
             Self::Conversation => "Conversation",
             Self::Sources => "Sources",
             Self::Timings => "Timings",
-            Self::Comparison => "Comparison",
+            Self::Comparing | Self::Comparison => "Comparison",
             Self::Indexing | Self::TypingPath | Self::Forgetting => "Indexing",
             Self::Chats | Self::RenamingChat | Self::ConfirmingChat => "Chats",
             Self::Log => "Log",
@@ -246,6 +248,8 @@ impl Chord {
             KeyCode::F(number) => name.push_str(&format!("F{number}")),
             KeyCode::Up => name.push('↑'),
             KeyCode::Down => name.push('↓'),
+            KeyCode::Left => name.push('←'),
+            KeyCode::Right => name.push('→'),
             KeyCode::PageUp => name.push_str("PgUp"),
             KeyCode::PageDown => name.push_str("PgDn"),
             KeyCode::Esc => name.push_str("Esc"),

@@ -46,7 +46,7 @@ pub const PICTURES: &[Picture] = &[
     Picture { name: "streaming", scene: "streaming", theme: "dark", size: MIDDLE },
     Picture { name: "sources", scene: "sources", theme: "dark", size: MIDDLE },
     Picture { name: "timings", scene: "timings_several", theme: "dark", size: MIDDLE },
-    Picture { name: "comparison", scene: "comparison", theme: "dark", size: WIDE },
+    Picture { name: "comparison", scene: "comparison_finished", theme: "dark", size: WIDE },
     Picture { name: "indexing", scene: "indexing_view", theme: "dark", size: MIDDLE },
     Picture { name: "chats", scene: "chats", theme: "dark", size: MIDDLE },
     Picture { name: "log", scene: "log", theme: "dark", size: MIDDLE },

@@ -17,6 +17,7 @@ pub enum Slash {
     Theme(&'static str),
     Index(PathBuf),
     Search(String),
+    Compare(Option<String>),
 }
 
 /// One row of the table.
@@ -46,6 +47,7 @@ enum Meaning {
 pub const COMMANDS: &[SlashCommand] = &[
     with("/index", "PATH", "Index and encode a folder or a file", nothing, index),
     with("/search", "WORDS", "Show the chunks that hold the words", nothing, search),
+    with("/compare", "[QUESTION]", "Answer with each strategy: the question, or the last one", nothing, compare),
     with("/strategy", "NAME", "Answer with ape, parallel, concat or full", strategies, strategy),
     with("/theme", "[NAME]", "Change the theme; without a name, choose one", Theme::names, theme),
     with("/export", "[md|json]", "Save this chat in the current directory", || vec!["md", "json"], export),
@@ -126,6 +128,10 @@ fn index(path: &str) -> Result<Slash, String> {
     }
 }
 
+fn compare(question: &str) -> Result<Slash, String> {
+    Ok(Slash::Compare((!question.is_empty()).then(|| question.to_owned())))
+}
+
 fn export(format: &str) -> Result<Slash, String> {
     match format {
         "" | "md" => Ok(Slash::Export(ExportFormat::Markdown)),
@@ -153,6 +159,8 @@ mod tests {
         assert_eq!(parse("/quit "), Ok(Slash::Do(Action::Quit)));
         assert_eq!(parse("/strategy full"), Ok(Slash::Strategy(Strategy::Full)));
         assert_eq!(parse("/index  my notes/2026 "), Ok(Slash::Index("my notes/2026".into())));
+        assert_eq!(parse("/compare"), Ok(Slash::Compare(None)));
+        assert_eq!(parse("/compare When? "), Ok(Slash::Compare(Some("When?".to_owned()))));
         assert_eq!(parse("/search dome  wind"), Ok(Slash::Search("dome  wind".to_owned())));
     }
 

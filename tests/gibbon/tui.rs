@@ -180,9 +180,17 @@ fn the_font_of_the_pictures_has_every_character() {
 
 #[test]
 fn every_view_has_a_picture() {
-    for scene in
-        ["first_run", "answered", "themes", "streaming", "sources", "comparison", "chats", "log", "help"]
-    {
+    for scene in [
+        "first_run",
+        "answered",
+        "themes",
+        "streaming",
+        "sources",
+        "comparison_finished",
+        "chats",
+        "log",
+        "help",
+    ] {
         assert!(PICTURES.iter().any(|picture| picture.scene == scene), "{scene}");
     }
     for theme in Theme::names() {
