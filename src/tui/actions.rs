@@ -115,7 +115,7 @@ impl App {
         self.ask(question, selection, replaces)
     }
 
-    fn obey(&mut self, command: Result<Slash, String>) -> Vec<Effect> {
+    pub(super) fn obey(&mut self, command: Result<Slash, String>) -> Vec<Effect> {
         match command {
             Ok(Slash::Export(format)) => return self.export_chat(format),
             Ok(Slash::Do(action)) => return self.perform(action),

@@ -70,7 +70,7 @@ impl App {
         let completions = self.completions();
         let selected = self.completion.min(completions.len().saturating_sub(1));
         if let Some(completion) = completions.get(selected) {
-            self.input.put(&completion.text);
+            self.input.replace(&completion.text);
             self.completion = 0;
         }
     }

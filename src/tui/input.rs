@@ -37,6 +37,11 @@ impl Input {
         self.is_empty() || self.recalled.is_some_and(|index| self.history[index] == self.text())
     }
 
+    /// What was sent, the oldest first.
+    pub fn history(&self) -> &[String] {
+        &self.history
+    }
+
     /// Gives the key to the editor.
     pub fn key(&mut self, event: KeyEvent) {
         self.area.input(event);
@@ -117,12 +122,6 @@ impl Input {
             }
             None => {}
         }
-    }
-
-    /// Puts `text` in the place of what is there.
-    pub fn put(&mut self, text: &str) {
-        self.recalled = None;
-        self.set(text);
     }
 
     fn recall(&mut self, index: usize) {

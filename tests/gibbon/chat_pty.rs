@@ -37,8 +37,11 @@ const CTRL_D: &str = "\u{4}";
 #[test]
 fn first_run_shows_the_next_step_and_takes_keys() {
     let mut chat = Chat::start(100, 30);
-    let screen = chat.shows("gibbon demo");
-    assert!(screen.contains("gibbon model pull") && screen.contains("gibbon index FOLDER"), "{screen}");
+    let screen = chat.shows("fetch it");
+    assert!(screen.contains("Enter") && screen.contains("94 MiB") && screen.contains("Hub"), "{screen}");
+    chat.press("\r");
+    // It is offline, says so where the model would be, and offers to try again.
+    chat.shows("try again");
     chat.press("hello dome");
     chat.shows("hello dome");
     chat.press("\r");
@@ -79,6 +82,32 @@ fn signals_give_the_terminal_back() {
         chat.signal(signal);
         chat.terminal.ends();
     }
+}
+
+#[test]
+fn keys_come_from_the_configuration_and_the_mouse_works() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let write = |text: &str| std::fs::write(home.path().join("config.toml"), text).expect("it is written");
+    write("[keys]\n\"palette.open\" = \"ctrl-k\"\n");
+    let mut chat = Terminal::start(home.path(), &["chat"], &[], (100, 30));
+    chat.shows("Ctrl-K palette");
+    chat.press("\u{b}");
+    chat.shows("What do you want to do?");
+    // A click beside the card closes it; one on a name in the header opens that view.
+    chat.press("\u{1b}[<0;2;2M");
+    chat.shows_when("the palette closed", |picture| !picture.contains("What do you want to do?"));
+    let header = chat.picture();
+    let column = header.lines().next().and_then(|row| row.find("Index ")).expect("the views are named");
+    let column = header[..column].chars().count() + 1;
+    chat.press(&format!("\u{1b}[<0;{column};1M"));
+    chat.shows("Folders");
+    chat.press(&CTRL_C.repeat(2));
+    assert!(chat.ends().success());
+
+    write("[keys]\nsned = \"enter\"\n");
+    let chat = Terminal::start(home.path(), &["chat"], &[], (100, 30));
+    chat.shows("is it send?");
+    assert!(!chat.ends().success());
 }
 
 #[test]
