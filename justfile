@@ -9,6 +9,18 @@ demo:
 test *args:
     cargo test {{ args }}
 
+# How soon the screen answers keys, with the default model
+bench-screen:
+    cargo bench --bench screen
+
+# The longest frame of very long conversations
+bench-scroll:
+    cargo bench --bench scroll
+
+# Draw the pictures of screenshots/ anew
+screenshots:
+    cargo run --release -- screenshots
+
 # What CI runs
 ci:
     .ci/run
