@@ -23,11 +23,9 @@ pub fn draw(themes: &ThemeChooser, screen: Size, theme: &Theme, buffer: &mut Buf
     let visible = themes.chooser.shown().iter().skip(themes.chooser.top());
     for (shown, y) in visible.zip(list.top()..list.bottom()) {
         let width = (SAMPLE_WIDTH as u16).min(list.width / 2);
-        draw_sample(
-            &themes.themes[shown.choice],
-            Rect { x: list.right() - width, y, width, height: 1 },
-            buffer,
-        );
+        // With the column beside the list, over which the selection reaches, too.
+        let sample = Rect { x: list.right() - width, y, width: width + 1, height: 1 };
+        draw_sample(&themes.themes[shown.choice], sample, buffer);
     }
     cursor
 }
