@@ -17,7 +17,7 @@ pub enum ComparisonAction {
     Cancel,
     /// Runs the comparison again with what is chosen.
     Start,
-    /// Takes a strategy in or out, by its place in [`ORDER`](super::super::comparison::ORDER).
+    /// Takes a strategy in or out, by its place in the order of the view.
     Toggle(usize),
     MoreRuns,
     FewerRuns,
