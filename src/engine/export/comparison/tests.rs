@@ -1,5 +1,3 @@
-use resvg::usvg::roxmltree;
-
 use super::*;
 use crate::{
     config::Strategy,
