@@ -22,7 +22,7 @@ use gibbon::{
     },
     config::{Config, ConfigError, Environment, Overrides, Paths},
     engine::{Engine, Event, visible},
-    tui,
+    tui::{self, ScreenError},
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing_appender::{
@@ -236,8 +236,14 @@ fn report(error: &Error, as_json: bool, console: &mut Console) {
 }
 
 /// The screen of the chat.
-fn screen(config: &Config, engine: Engine, events: UnboundedReceiver<Event>) -> io::Result<()> {
-    tui::run(config, engine, events).map_err(io::Error::other)
+fn screen(config: &Config, engine: Engine, events: UnboundedReceiver<Event>) -> Result<(), Error> {
+    tui::run(config, engine, events).map_err(|error| match error {
+        ScreenError::Theme(_) | ScreenError::Keys { .. } => Error::usage(
+            error.to_string(),
+            "Correct the value; `gibbon config path` prints where the file is.",
+        ),
+        ScreenError::NoTerminal | ScreenError::Terminal(_) => io::Error::other(error).into(),
+    })
 }
 
 /// Writes the pictures of the screen, or says which are stale.

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The screen: takes over the terminal until the user leaves.
-pub type Screen<'a> = &'a dyn Fn(&Config, Engine, UnboundedReceiver<Event>) -> io::Result<()>;
+pub type Screen<'a> = &'a dyn Fn(&Config, Engine, UnboundedReceiver<Event>) -> Result<(), Error>;
 
 pub fn run(config: &Config, screen: Screen) -> Result<Exit, Error> {
     if !has_terminal() {

@@ -303,7 +303,7 @@ impl App {
     /// The contexts that hold now, the most particular first.
     pub(super) fn contexts(&self) -> Vec<Context> {
         if let Some(overlay) = &self.overlay {
-            return vec![overlay.context(), Context::Anywhere];
+            return [overlay.contexts(), vec![Context::Anywhere]].concat();
         }
         let mut contexts = Vec::new();
         match self.view {
@@ -415,9 +415,7 @@ impl App {
 
     fn on_paste(&mut self, text: &str) -> Vec<Effect> {
         if let Some(overlay) = &mut self.overlay {
-            if let Some(chooser) = overlay.chooser() {
-                chooser.paste(text);
-            }
+            overlay.paste(text);
         } else if self.view == View::Chats {
             self.paste_in_chats(text);
         } else if self.view == View::Indexing {

@@ -93,6 +93,7 @@ impl App {
     pub(super) fn open_source(&mut self, entry: usize, rank: usize) {
         self.select_turn(entry);
         self.focus_on(Focus::Sources);
+        self.shelf.document = None;
         let sources = self.shelf_sources();
         let count = sources.len();
         let position = sources.iter().position(|source| source.chunk.rank == rank);

@@ -36,6 +36,19 @@ pub enum Speed {
     Encoding,
 }
 
+/// Why the cost is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// There is nothing that `full` would have read in another way.
+    NoChunks,
+    /// The answer did not come as far as its first token, or is one by `full` itself.
+    NotMeasured,
+    /// How many tokens a chunk has is not known.
+    Uncounted,
+    /// Nothing says how fast this machine reads tokens.
+    NoSpeed,
+}
+
 /// What `full` took for a question in a comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
@@ -72,20 +85,23 @@ impl Compared {
     }
 }
 
-/// What `full` would have cost for `turn`; `None` where nothing is known to tell from.
+/// What `full` would have cost for `turn`.
+///
+/// # Errors
+/// Why that is not known.
 pub fn full_cost<'a>(
     turn: &Turn,
     turns: impl Iterator<Item = &'a Turn> + Clone,
     compared: &[Compared],
     status: Option<&Status>,
-) -> Option<FullCost> {
+) -> Result<FullCost, Unknown> {
     let chunks = ids(&turn.sources);
     if chunks.is_empty() {
-        return None;
+        return Err(Unknown::NoChunks);
     }
     compared_cost(turn, &chunks, compared)
         .or_else(|| answered_cost(turn, &chunks, turns.clone()))
-        .or_else(|| estimate(turn, turns, status))
+        .map_or_else(|| estimate(turn, turns, status), Ok)
 }
 
 fn compared_cost(turn: &Turn, chunks: &[String], compared: &[Compared]) -> Option<FullCost> {
@@ -122,17 +138,18 @@ fn estimate<'a>(
     turn: &Turn,
     turns: impl Iterator<Item = &'a Turn> + Clone,
     status: Option<&Status>,
-) -> Option<FullCost> {
-    let timings = turn.timings.as_ref().filter(|timings| began(timings))?;
-    if turn.strategy == Strategy::Full || turn.sources.iter().any(|chunk| chunk.tokens == 0) {
-        return None;
+) -> Result<FullCost, Unknown> {
+    let measured = turn.timings.as_ref().filter(|timings| began(timings) && turn.strategy != Strategy::Full);
+    let timings = measured.ok_or(Unknown::NotMeasured)?;
+    if turn.sources.iter().any(|chunk| chunk.tokens == 0) {
+        return Err(Unknown::Uncounted);
     }
     let chunks: usize = turn.sources.iter().map(|chunk| chunk.tokens).sum();
     let tokens = chunks + timings.prefill.tokens;
-    let (tokens_per_second, speed) = speed(turns, status)?;
+    let (tokens_per_second, speed) = speed(turns, status).ok_or(Unknown::NoSpeed)?;
     let first_token_seconds =
         timings.retrieve_seconds + tokens as f64 / tokens_per_second + timings.first_token_seconds;
-    Some(FullCost {
+    Ok(FullCost {
         first_token_seconds,
         total_seconds: first_token_seconds + timings.decode.seconds,
         basis: Basis::Estimated { tokens, tokens_per_second, speed },
@@ -222,7 +239,7 @@ mod tests {
         Status { encode_tokens_per_second, ..Status::default() }
     }
 
-    fn cost(turns: &[Turn], compared: &[Compared], status: Option<&Status>) -> Option<FullCost> {
+    fn cost(turns: &[Turn], compared: &[Compared], status: Option<&Status>) -> Result<FullCost, Unknown> {
         full_cost(&turns[0], turns.iter(), compared, status)
     }
 
@@ -259,7 +276,7 @@ mod tests {
             cost(std::slice::from_ref(&ape), std::slice::from_ref(&compared), None).expect("measured");
         assert_eq!((found.total_seconds, found.basis), (5.0, Basis::Compared { runs: 3 }));
         let other = Compared { chunks: vec!["a".to_owned()], ..compared };
-        assert_eq!(cost(&[ape], &[other], None), None);
+        assert_eq!(cost(&[ape], &[other], None), Err(Unknown::NoSpeed));
     }
 
     #[test]
@@ -286,13 +303,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_basis_nothing_is_said() {
+    fn without_a_basis_it_is_said_what_is_missing() {
         let ape = turn(Strategy::Ape, "Why?", &["a"]);
-        assert_eq!(cost(std::slice::from_ref(&ape), &[], None), None);
+        assert_eq!(cost(std::slice::from_ref(&ape), &[], None), Err(Unknown::NoSpeed));
         for useless in [0.0, f64::NAN, f64::INFINITY, -3.0] {
             assert_eq!(
                 cost(std::slice::from_ref(&ape), &[], Some(&machine(Some(useless)))),
-                None,
+                Err(Unknown::NoSpeed),
                 "{useless}"
             );
         }
@@ -302,8 +319,13 @@ mod tests {
         let mut stopped = ape.clone();
         stopped.timings = Some(Timings::default());
         let running = Turn { timings: None, ..ape };
-        for turn in [unknown, stopped, running, turn(Strategy::Full, "Why?", &[])] {
-            assert_eq!(cost(&[turn], &[], Some(&status)), None);
+        for (turn, why) in [
+            (unknown, Unknown::Uncounted),
+            (stopped, Unknown::NotMeasured),
+            (running, Unknown::NotMeasured),
+            (turn(Strategy::Ape, "Why?", &[]), Unknown::NoChunks),
+        ] {
+            assert_eq!(cost(&[turn], &[], Some(&status)), Err(why));
         }
     }
 }

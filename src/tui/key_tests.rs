@@ -21,7 +21,7 @@ use super::{
     chips::Chip,
     entry::{Entry, Stage},
     keys::{Action, Binding, Chord, Context, OverlayAction, bindings},
-    overlay::Overlay,
+    overlay::{Help, Overlay},
     panes::Focus,
     theme::Theme,
 };
@@ -160,7 +160,7 @@ fn state_for(binding: &Binding) -> App {
         Context::Code => conversation::open_code(&mut app),
         Context::Completion => type_text(&mut app, "/s"),
         Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
-        Context::Files => sources::open_files(&mut app),
+        Context::EmptyFiles | Context::Files => sources::open_files(&mut app),
         Context::Themes => app.open_themes(),
         _ => {}
     }
@@ -278,7 +278,7 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::OpenHelp => {
             press(&mut app, chord);
-            assert_eq!(app.overlay, Some(Overlay::Help { top: 0 }), "{name}");
+            assert_eq!(app.overlay, Some(Overlay::Help(Help::default())), "{name}");
         }
         Action::OpenPalette => {
             press(&mut app, chord);
@@ -302,7 +302,7 @@ fn check(binding: &Binding, chord: Chord) {
         Action::Overlay(action) if binding.context == Context::Palette => {
             overlays::check_palette(&mut app, chord, action);
         }
-        Action::Overlay(action) if binding.context == Context::Files => {
+        Action::Overlay(action) if matches!(binding.context, Context::EmptyFiles | Context::Files) => {
             sources::check_files(&mut app, chord, action);
         }
         Action::Overlay(action) if binding.context == Context::Themes => {
@@ -419,7 +419,7 @@ fn slash_commands_ask_for_what_they_say() {
     assert!(note.text.contains("/nonsense"));
     type_text(&mut app, "/help");
     press_code(&mut app, KeyCode::Enter);
-    assert_eq!(app.overlay, Some(Overlay::Help { top: 0 }));
+    assert_eq!(app.overlay, Some(Overlay::Help(Help::default())));
     press_code(&mut app, KeyCode::Esc);
     type_text(&mut app, "/quit");
     assert_eq!(press_code(&mut app, KeyCode::Enter), [Effect::Quit]);

@@ -30,6 +30,8 @@ pub enum Context {
     Help,
     /// The palette is open.
     Palette,
+    /// A file is being chosen, and nothing has been typed.
+    EmptyFiles,
     /// A file is being chosen.
     Files,
     /// A block of code is being chosen.
@@ -91,7 +93,9 @@ impl Context {
     pub fn title(self) -> &'static str {
         match self {
             Self::Help => "This help",
-            Self::Palette | Self::Files | Self::Code | Self::Themes => "Palette and choosers",
+            Self::Palette | Self::EmptyFiles | Self::Files | Self::Code | Self::Themes => {
+                "Palette and choosers"
+            }
             Self::Answering
             | Self::Editing
             | Self::Completion

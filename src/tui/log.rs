@@ -12,8 +12,16 @@ use super::{
 
 /// How often the file is looked at while the log is shown.
 const READ_EVERY: Duration = Duration::from_secs(1);
-/// Rows of the view that are not the log's: its title and a blank.
+/// Rows over the log: its title and a blank.
 pub const TITLE_ROWS: u16 = 2;
+/// Rows under it, which keep it apart from the footer.
+pub const BOTTOM_ROWS: u16 = 1;
+/// Cells of a level's name.
+const LEVEL: usize = 5;
+/// Cells of a line's time and level.
+const HEAD: usize = "18:02:12 ERROR ".len();
+/// From this width on, a line goes on under its text and not under its time.
+const HANGING_FROM: usize = 3 * HEAD;
 
 /// The end of a log file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +78,8 @@ impl LogView {
             Some(Ok(tail)) => tail.lines.as_slice(),
             _ => &[],
         };
-        let rows = lines.iter().flat_map(|line| wrap(&pieces(line), width, 4)).collect::<Vec<_>>();
+        let hang = if width >= HANGING_FROM { HEAD } else { 2 };
+        let rows = lines.iter().flat_map(|line| wrap(&pieces(line), width, hang)).collect::<Vec<_>>();
         if self.above_newest > 0 {
             // The reader stays where they are while lines are added.
             self.above_newest += rows.len().saturating_sub(self.rows.len());
@@ -83,7 +92,7 @@ impl LogView {
 fn pieces(line: &str) -> Vec<Piece> {
     let parts: Vec<_> = line.splitn(3, char::is_whitespace).collect();
     let [time, _, _] = parts[..] else { return vec![Piece::new(line, Role::Base)] };
-    let rest = &line[time.len()..];
+    let rest = line[time.len()..].trim_start();
     let level = rest.split_whitespace().next().unwrap_or_default();
     let role = match level {
         "ERROR" => Role::Error,
@@ -95,7 +104,8 @@ fn pieces(line: &str) -> Vec<Piece> {
     };
     // The day is in the file's name, and fractions of a second say little.
     let time = time.split_once('T').map_or(time, |(_, clock)| clock.split('.').next().unwrap_or(clock));
-    vec![Piece::new(format!("{time} "), Role::Muted), Piece::new(rest.trim_start(), role)]
+    let text = rest[level.len()..].trim_start();
+    vec![Piece::new(format!("{time} "), Role::Muted), Piece::new(format!("{level:<LEVEL$} {text}"), role)]
 }
 
 impl App {
@@ -135,7 +145,7 @@ impl App {
 
 /// Rows that the log has on the screen.
 fn log_height(app: &App) -> usize {
-    Panes::body(app.size).height.saturating_sub(TITLE_ROWS).into()
+    Panes::body(app.size).height.saturating_sub(TITLE_ROWS + BOTTOM_ROWS).into()
 }
 
 #[cfg(test)]
@@ -175,7 +185,7 @@ mod tests {
         let line = "2031-05-12T18:02:12.421573Z  WARN gibbon::engine: a damaged file";
         let pieces = pieces(line);
         assert_eq!(pieces[0], Piece::new("18:02:12 ", Role::Muted));
-        assert_eq!(pieces[1], Piece::new("WARN gibbon::engine: a damaged file", Role::Warning));
+        assert_eq!(pieces[1], Piece::new("WARN  gibbon::engine: a damaged file", Role::Warning));
         assert_eq!(super::pieces("anything else"), [Piece::new("anything else", Role::Base)]);
         assert_eq!(super::pieces("two words here"), [Piece::new("two words here", Role::Base)]);
     }

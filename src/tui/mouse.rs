@@ -1,13 +1,13 @@
 //! The mouse. What is where is asked of the same functions that the picture is drawn with.
 
-use crossterm::event::{KeyCode, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
 use super::{
     app::{App, Effect, View},
     completion,
     entry::Note,
-    keys::{Action, Context, bindings},
+    keys::{Action, Chord, Context, bindings},
     overlay::Overlay,
     panes::{Focus, Panes},
     shelf::{self, ITEM_ROWS},
@@ -82,10 +82,7 @@ impl App {
     /// Does what the arrow key does in this context, as often as `steps` says.
     fn step_context(&mut self, context: Context, steps: isize) -> Vec<Effect> {
         let arrow = if steps < 0 { KeyCode::Up } else { KeyCode::Down };
-        let bound = bindings().find(|binding| {
-            binding.context == context && binding.chords.iter().any(|chord| chord.code == arrow)
-        });
-        let Some(action) = bound.map(|binding| binding.action) else { return Vec::new() };
+        let Some(action) = bound(context, arrow) else { return Vec::new() };
         (0..steps.unsigned_abs()).flat_map(|_| self.perform(action)).collect()
     }
 
@@ -99,7 +96,19 @@ impl App {
         }
         match self.view {
             View::Chat => self.click_chat(&panes, position),
-            View::Comparison | View::Indexing | View::Chats | View::Log => Vec::new(),
+            View::Chats => match view::chat_at(self, position) {
+                Some(chat) => self.click_row(Context::Chats, chat, self.chats.selected),
+                None => Vec::new(),
+            },
+            View::Indexing => match view::indexing_root_at(self, position) {
+                Some(root) => self.click_row(Context::Indexing, root, self.indexing_view.selected),
+                None => Vec::new(),
+            },
+            View::Comparison => match view::comparison_key_at(self, position) {
+                Some(code) => self.press_in(Context::Comparison, code),
+                None => Vec::new(),
+            },
+            View::Log => Vec::new(),
         }
     }
 
@@ -108,7 +117,7 @@ impl App {
         let size = self.size;
         let help = view::help_card(self);
         let (card, row) = match &mut self.overlay {
-            Some(Overlay::Help { .. }) | None => (help, None),
+            Some(Overlay::Help(_)) | None => (help, None),
             Some(other) => match other.chooser() {
                 Some(chooser) => (chooser.places(size).card, chooser.at(position, size)),
                 None => return Vec::new(),
@@ -143,10 +152,10 @@ impl App {
             self.focus_on(Focus::Input);
         } else if let Some(pane) = is_in(panes.conversation) {
             self.click_conversation(pane, position);
-        } else if let Some(pane) = is_in(panes.sources) {
-            return self.click_sources(pane, position);
-        } else if is_in(panes.timings).is_some() {
-            self.focus_on(Focus::Timings);
+        } else if is_in(panes.sources).is_some() {
+            return self.click_sources(position);
+        } else if let Some(pane) = is_in(panes.timings) {
+            return self.click_timings(pane, position);
         }
         Vec::new()
     }
@@ -159,40 +168,57 @@ impl App {
         let row = usize::from(position.y - pane.y);
         let column = position.x.checked_sub(pane.x).map(usize::from);
         let target = column.and_then(|column| self.transcript.target_at(row, column));
-        let Some((entry, citation)) = target else {
-            if !self.transcript.is_empty() {
-                self.focus_on(Focus::Conversation);
+        match target {
+            Some((entry, citation)) => {
+                self.transcript.choose(Some((entry, citation)));
+                self.open_source(entry, citation.rank);
             }
-            return;
-        };
-        self.transcript.choose(Some((entry, citation)));
-        if self.shelf.entry != Some(entry) {
-            self.shelf.show(entry);
+            None if !self.transcript.is_empty() => self.focus_on(Focus::Conversation),
+            None => {}
         }
-        self.shelf.document = None;
-        let place = self.shelf_sources().iter().position(|source| source.chunk.rank == citation.rank);
-        if let Some(place) = place {
-            let count = self.shelf_sources().len();
-            let step = place as isize - self.shelf.selected as isize;
-            self.shelf.select(step, count);
-        }
-        self.focus_on(Focus::Sources);
     }
 
-    /// Selects the source that was clicked and gives the sources the keyboard.
-    fn click_sources(&mut self, _pane: Rect, position: Position) -> Vec<Effect> {
+    /// Gives the sources the keyboard and selects the one that was clicked; shows the document of one that was
+    /// selected there before.
+    fn click_sources(&mut self, position: Position) -> Vec<Effect> {
+        let had_keyboard = self.focus == Focus::Sources;
         self.focus_on(Focus::Sources);
-        let Some(list) = self.source_list().filter(|list| widened(*list).contains(position)) else {
-            return Vec::new();
-        };
-        let shown = usize::from(list.height) / ITEM_ROWS;
-        let first = (self.shelf.selected + 1).saturating_sub(shown);
-        let index = first + usize::from(position.y - list.y) / ITEM_ROWS;
-        let step = index as isize - self.shelf.selected as isize;
-        match index < self.shelf_sources().len() && step != 0 {
-            true => self.step_context(Context::Sources, step),
+        let list = self.source_list().filter(|list| widened(*list).contains(position));
+        let Some(list) = list else { return Vec::new() };
+        let index =
+            shelf::first_listed(list, self.shelf.selected) + usize::from(position.y - list.y) / ITEM_ROWS;
+        let is_listed = index < self.shelf_sources().len();
+        match is_listed && (had_keyboard || index != self.shelf.selected) {
+            true => self.click_row(Context::Sources, index, self.shelf.selected),
             false => Vec::new(),
         }
+    }
+
+    /// Gives the timings the keyboard and selects the answer that was clicked.
+    fn click_timings(&mut self, pane: Rect, position: Position) -> Vec<Effect> {
+        self.focus_on(Focus::Timings);
+        let shown = self.timed_answer().map(|(index, _)| index);
+        let selected = self.listed_answers().position(|(index, _)| Some(index) == shown);
+        match (view::timed_answer_at(self, pane, position), selected) {
+            (Some(clicked), Some(selected)) => self.click_row(Context::Timings, clicked, selected),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Selects the row that was clicked; does what Enter does, where it was selected before.
+    fn click_row(&mut self, context: Context, clicked: usize, selected: usize) -> Vec<Effect> {
+        if !self.contexts().contains(&context) {
+            return Vec::new();
+        }
+        match clicked as isize - selected as isize {
+            0 => self.press_in(context, KeyCode::Enter),
+            step => self.step_context(context, step),
+        }
+    }
+
+    /// Does what a key does in this context.
+    fn press_in(&mut self, context: Context, code: KeyCode) -> Vec<Effect> {
+        bound(context, code).map_or_else(Vec::new, |action| self.perform(action))
     }
 
     /// Where the list of sources is.
@@ -209,6 +235,13 @@ impl App {
     }
 }
 
+/// What a key does in this context by the tables, whatever the configuration has made of it.
+fn bound(context: Context, code: KeyCode) -> Option<Action> {
+    let chord = Chord { code, modifiers: KeyModifiers::NONE };
+    let bound = bindings().find(|binding| binding.context == context && binding.chords.contains(&chord));
+    bound.map(|binding| binding.action)
+}
+
 /// With the margins on both sides, which belong to the pane.
 fn widened(pane: Rect) -> Rect {
     let left = pane.x.saturating_sub(1);
@@ -220,140 +253,4 @@ fn hit<T>(places: Vec<(Rect, T)>, position: Position) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use crossterm::event::KeyModifiers;
-    use proptest::prelude::*;
-    use ratatui::{buffer::Buffer, layout::Size};
-
-    use super::{
-        super::{
-            app::What,
-            scenes::{self, Stage},
-            theme::Theme,
-        },
-        *,
-    };
-
-    const SIZES: [(u16, u16); 5] = [(160, 48), (100, 30), (60, 20), (40, 10), (30, 8)];
-
-    fn stage(scene: &str, (width, height): (u16, u16)) -> Stage {
-        let theme = Theme::load("mono").expect("built in");
-        scenes::named(scene).expect(scene).stage(theme, Size { width, height })
-    }
-
-    fn mouse(stage: &mut Stage, kind: MouseEventKind, column: u16, row: u16) -> Vec<Effect> {
-        stage.tell(What::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }))
-    }
-
-    fn click(stage: &mut Stage, (column, row): (u16, u16)) -> Vec<Effect> {
-        mouse(stage, MouseEventKind::Down(MouseButton::Left), column, row)
-    }
-
-    /// The cell where `needle` begins.
-    fn find(picture: &Buffer, needle: &str) -> (u16, u16) {
-        for y in 0..picture.area.height {
-            let row: String = (0..picture.area.width).map(|x| picture[(x, y)].symbol()).collect();
-            if let Some(index) = row.find(needle) {
-                return (row[..index].chars().count() as u16, y);
-            }
-        }
-        panic!("`{needle}` is not on the screen");
-    }
-
-    fn click_on(stage: &mut Stage, needle: &str) -> Vec<Effect> {
-        let place = find(&stage.picture(), needle);
-        click(stage, place)
-    }
-
-    #[test]
-    fn tabs_open_views_and_panes() {
-        let mut wide = stage("answered", (160, 48));
-        click_on(&mut wide, "F6 Log");
-        assert_eq!(wide.app().view, View::Log);
-        click_on(&mut wide, "F2 Chat");
-        assert_eq!(wide.app().view, View::Chat);
-        let mut narrow = stage("answered", (60, 20));
-        click_on(&mut narrow, "Sources 5");
-        assert_eq!(narrow.app().focus, Focus::Sources);
-        click_on(&mut narrow, "Timings");
-        assert_eq!(narrow.app().focus, Focus::Timings);
-    }
-
-    #[test]
-    fn a_citation_leads_to_its_source() {
-        let mut stage = stage("answered", (160, 48));
-        let (x, y) = find(&stage.picture(), "[1][2]");
-        click(&mut stage, (x + 4, y));
-        assert_eq!((stage.app().focus, stage.app().shelf.selected), (Focus::Sources, 1));
-        click(&mut stage, (x + 1, y));
-        assert_eq!(stage.app().shelf.selected, 0);
-    }
-
-    #[test]
-    fn clicks_choose_sources_and_rows_of_lists() {
-        let mut sources = stage("answered", (160, 48));
-        let place = find(&sources.picture(), "weather.md § Limits  ");
-        click(&mut sources, place);
-        assert_eq!((sources.app().focus, sources.app().shelf.selected), (Focus::Sources, 1));
-        let mut palette = stage("palette", (160, 48));
-        palette.type_text("comparison");
-        click_on(&mut palette, "The comparison of strategies");
-        assert_eq!((palette.app().view, palette.app().overlay.is_none()), (View::Comparison, true));
-        let mut help = stage("help", (160, 48));
-        click(&mut help, (0, 5));
-        assert!(help.app().overlay.is_none(), "a click beside it closes it");
-        let mut typing = stage("slash_completion", (100, 30));
-        click_on(&mut typing, "/strategy");
-        assert_eq!(typing.app().input.text(), "/strategy ");
-    }
-
-    #[test]
-    fn the_wheel_scrolls_what_is_under_it_and_leaves_the_keyboard() {
-        let mut stage = stage("answered", (60, 20));
-        let end = stage.app().transcript.position().0;
-        mouse(&mut stage, MouseEventKind::ScrollUp, 10, 8);
-        assert_eq!(stage.app().transcript.position().0, end - WHEEL_ROWS as usize);
-        assert_eq!(stage.app().focus, Focus::Input);
-        click_on(&mut stage, "more ·");
-        assert_eq!(stage.app().transcript.rows_below(), 0);
-    }
-
-    #[test]
-    fn clicking_everywhere_in_every_state_never_fails() {
-        for scene in scenes::all() {
-            for (width, height) in SIZES {
-                let mut stage = stage(scene.name, (width, height));
-                for row in (0..height).step_by(2) {
-                    for column in (row % 7..width).step_by(13) {
-                        click(&mut stage, (column, row));
-                        mouse(&mut stage, MouseEventKind::ScrollUp, column, row);
-                        mouse(&mut stage, MouseEventKind::ScrollDown, column, row);
-                    }
-                }
-                stage.picture();
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
-
-        #[test]
-        fn no_event_fails_at_any_size(
-            width in 0u16..200, height in 0u16..60,
-            events in prop::collection::vec((0u16..220, 0u16..70, 0usize..3), 1..20),
-        ) {
-            let mut stage = stage("answered", (100, 30));
-            stage.resize(Size { width, height });
-            for (column, row, kind) in events {
-                let kinds = [
-                    MouseEventKind::Down(MouseButton::Left),
-                    MouseEventKind::ScrollUp,
-                    MouseEventKind::ScrollDown,
-                ];
-                mouse(&mut stage, kinds[kind], column, row);
-                stage.picture();
-            }
-        }
-    }
-}
+mod tests;

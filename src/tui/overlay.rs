@@ -6,6 +6,7 @@ use super::{
     app::{App, Effect},
     chooser::Chooser,
     copying::CodeChoice,
+    field::Field,
     files::FilePicker,
     keys::{Context, OverlayAction},
     palette::Palette,
@@ -14,28 +15,41 @@ use super::{
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Overlay {
-    Help { top: usize },
+    Help(Help),
     Palette(Palette),
     Files(FilePicker),
     Themes(Box<ThemeChooser>),
     Code(CodeChoice),
 }
 
+/// The help while it is open.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Help {
+    /// The words that are looked for.
+    pub field: Field,
+    /// The first visible row.
+    pub top: usize,
+}
+
 impl Overlay {
-    pub fn context(&self) -> Context {
+    /// The contexts of its keys, the most particular first.
+    pub fn contexts(&self) -> Vec<Context> {
         match self {
-            Self::Help { .. } => Context::Help,
-            Self::Palette(_) => Context::Palette,
-            Self::Files(_) => Context::Files,
-            Self::Themes(_) => Context::Themes,
-            Self::Code(_) => Context::Code,
+            Self::Help(_) => vec![Context::Help],
+            Self::Palette(_) => vec![Context::Palette],
+            Self::Files(picker) if picker.chooser.field.is_empty() => {
+                vec![Context::EmptyFiles, Context::Files]
+            }
+            Self::Files(_) => vec![Context::Files],
+            Self::Themes(_) => vec![Context::Themes],
+            Self::Code(_) => vec![Context::Code],
         }
     }
 
     /// The list to choose from, where there is one.
     pub fn chooser(&mut self) -> Option<&mut Chooser> {
         match self {
-            Self::Help { .. } => None,
+            Self::Help(_) => None,
             Self::Palette(palette) => Some(&mut palette.chooser),
             Self::Files(picker) => Some(&mut picker.chooser),
             Self::Themes(themes) => Some(&mut themes.chooser),
@@ -45,8 +59,21 @@ impl Overlay {
 
     /// Takes a key that has no binding: text being typed.
     pub fn key(&mut self, event: KeyEvent) {
-        if let Some(chooser) = self.chooser() {
+        if let Self::Help(help) = self {
+            if help.field.key(event) {
+                help.top = 0;
+            }
+        } else if let Some(chooser) = self.chooser() {
             chooser.key(event);
+        }
+    }
+
+    pub fn paste(&mut self, text: &str) {
+        if let Self::Help(help) = self {
+            help.field.paste(text);
+            help.top = 0;
+        } else if let Some(chooser) = self.chooser() {
+            chooser.paste(text);
         }
     }
 }
@@ -58,6 +85,14 @@ impl App {
                 if let Some(Overlay::Themes(themes)) = self.overlay.take() {
                     self.leave_themes(*themes);
                 }
+            }
+            OverlayAction::Back => match &mut self.overlay {
+                Some(Overlay::Help(help)) if !help.field.is_empty() => *help = Help::default(),
+                _ => self.overlay = None,
+            },
+            OverlayAction::TakeBack => {
+                self.overlay = None;
+                self.input.delete_before('@');
             }
             OverlayAction::Up => self.step_overlay(-1),
             OverlayAction::Down => self.step_overlay(1),
@@ -78,14 +113,14 @@ impl App {
             }
             Some(Overlay::Themes(themes)) => self.keep_theme(*themes),
             Some(Overlay::Code(choice)) => self.copy_chosen_code(choice),
-            Some(Overlay::Help { .. }) | None => Vec::new(),
+            Some(Overlay::Help(_)) | None => Vec::new(),
         }
     }
 
     pub(super) fn step_overlay(&mut self, step: isize) {
         let most = super::view::help_overflow(self);
         match &mut self.overlay {
-            Some(Overlay::Help { top }) => *top = top.saturating_add_signed(step).min(most),
+            Some(Overlay::Help(help)) => help.top = help.top.saturating_add_signed(step).min(most),
             Some(other) => {
                 if let Some(chooser) = other.chooser() {
                     chooser.step(step);

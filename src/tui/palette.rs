@@ -6,6 +6,7 @@ use super::{
     keys::{self, Action, Binding, Context},
     panes::Focus,
     slash::{self, COMMANDS},
+    theme::Theme,
 };
 
 /// The palette while it is open.
@@ -25,13 +26,15 @@ enum Doing {
     Text(String),
 }
 
+/// The command that the entries of the themes stand for.
+const THEME: &str = "/theme";
 /// Questions asked before that are listed.
 const QUESTIONS: usize = 20;
 
 impl Palette {
     /// What can be done in the present state.
     pub fn of(app: &App) -> Self {
-        let listed = actions(app).chain(commands()).chain(questions(app));
+        let listed = actions(app).chain(themes()).chain(commands()).chain(questions(app));
         let (choices, doings) = listed.unzip();
         Self { chooser: Chooser::new("Palette", "What do you want to do?", choices), doings }
     }
@@ -50,9 +53,18 @@ fn actions(app: &App) -> impl Iterator<Item = (Choice, Doing)> {
     })
 }
 
+/// The themes, each by its name.
+fn themes() -> impl Iterator<Item = (Choice, Doing)> {
+    Theme::names().into_iter().map(|name| {
+        let command = format!("{THEME} {name}");
+        let choice = Choice::new(format!("Theme: {name}")).note(Theme::description(name));
+        (choice.keywords(command.as_str()), Doing::Command(command))
+    })
+}
+
 /// The slash commands; those that take one of a few words, once with each.
 fn commands() -> impl Iterator<Item = (Choice, Doing)> {
-    COMMANDS.iter().flat_map(|command| {
+    COMMANDS.iter().filter(|command| command.name != THEME).flat_map(|command| {
         let words = (command.words)();
         let texts = match words.is_empty() {
             true => vec![command.name.to_owned()],
@@ -122,6 +134,8 @@ mod tests {
         assert_eq!(app.view, View::Log);
         chosen(&mut app, "/strategy full");
         assert_eq!(app.strategy, Strategy::Full);
+        assert_eq!(chosen(&mut app, "theme: light"), [Effect::SaveTheme("light".to_owned())]);
+        assert_eq!(chosen(&mut app, "/theme mono"), [Effect::SaveTheme("mono".to_owned())]);
         chosen(&mut app, "/search");
         assert_eq!((app.view, app.input.text().as_str()), (View::Chat, "/search "));
         chosen(&mut app, "dome closed");

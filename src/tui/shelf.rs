@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use super::{
     format::{bytes, count, origin},
     reader::{Place, Reader},
-    text::{Piece, Row, flow},
+    text::{Piece, Row, width, wrap},
     theme::Role,
 };
 use crate::engine::{CacheOrigin, ChunkReason, Failure, RequestId, RetrievedChunk};
@@ -175,13 +175,28 @@ pub fn facts(source: &Source<'_>, columns: usize) -> Vec<Row> {
             _ => origin(from).1.to_owned(),
         });
     }
-    let last = words.len() - 1;
-    let item = |(index, word): (usize, String)| {
-        let word = if index < last { word + " ·" } else { word };
-        vec![Piece::new(word, Role::Muted)]
-    };
-    let items: Vec<_> = words.into_iter().enumerate().map(item).collect();
-    flow(&items, columns, 1)
+    let rows = separated(&words, columns);
+    rows.iter().flat_map(|text| wrap(&[Piece::new(text.as_str(), Role::Muted)], columns, 0)).collect()
+}
+
+/// `words` with dots between those that share a row, in as few rows as it takes.
+fn separated(words: &[String], columns: usize) -> Vec<String> {
+    let mut rows: Vec<String> = Vec::new();
+    for word in words {
+        match rows.last_mut() {
+            Some(row) if width(row) + 3 + width(word) <= columns => {
+                row.push_str(" · ");
+                row.push_str(word);
+            }
+            _ => rows.push(word.clone()),
+        }
+    }
+    rows
+}
+
+/// The number of the first source that is visible in a list of this height, where the selected one is.
+pub fn first_listed(list: Rect, selected: usize) -> usize {
+    (selected + 1).saturating_sub(usize::from(list.height) / ITEM_ROWS)
 }
 
 /// Where everything is in `area`, with so many sources and rows of facts. An open document gets the room of the list,
@@ -265,6 +280,16 @@ mod tests {
         assert_eq!(shelf.selected, 2);
         shelf.select(1, 0);
         assert_eq!(shelf.selected, 0);
+    }
+
+    #[test]
+    fn no_row_of_facts_ends_with_a_dot() {
+        let words = ["found", "score 12.41", "212 tokens", "cache 4.7 MiB", "from disk"].map(str::to_owned);
+        let expected = ["found · score 12.41 · 212 tokens", "cache 4.7 MiB · from disk"];
+        assert_eq!(separated(&words, 36), expected);
+        for columns in 1..80 {
+            assert!(separated(&words, columns).iter().all(|row| !row.ends_with('·')), "{columns}");
+        }
     }
 
     #[test]

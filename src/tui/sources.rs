@@ -72,6 +72,12 @@ impl App {
         self.shelf_sources().get(self.shelf.selected).copied()
     }
 
+    /// The rank of the selected source, where it is one that this entry's answer draws on.
+    pub(super) fn selected_rank(&self, entry: usize) -> Option<usize> {
+        let source = self.selected_source().filter(|source| !source.dropped)?;
+        (self.shelf.entry == Some(entry)).then_some(source.chunk.rank)
+    }
+
     /// Where the text of the selected source is on the screen.
     fn source_text(&self) -> Option<Rect> {
         let pane = self.panes()?.sources?;

@@ -47,8 +47,8 @@ struct PanicHook {
 }
 
 impl Screen {
-    /// Takes the terminal over: raw mode, alternate screen, bracketed paste, and nothing printed by others. A panic of this thread gives it back
-    /// before it is reported; one of another thread goes to the log and leaves the picture alone.
+    /// Takes the terminal over: raw mode, alternate screen, bracketed paste, and nothing printed by others. A panic of
+    /// this thread gives it back before it is reported; one of another thread goes to the log.
     pub fn open() -> io::Result<Self> {
         let stderr = StandardError::new()?;
         let hook = PanicHook::install(stderr.clone());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     app::{App, Effect},
     entry::{Entry, Turn},
-    full_cost::{Compared, FullCost, full_cost},
+    full_cost::{Compared, FullCost, Unknown, full_cost},
     keys::TimingsAction,
     rate::Rate,
     view::timings_overflow,
@@ -108,8 +108,8 @@ impl App {
         selected.or_else(|| self.turns().next_back())
     }
 
-    /// What `full` would have cost for this question.
-    pub(super) fn cost_of_full(&self, turn: &Turn) -> Option<FullCost> {
+    /// What `full` would have cost for this question, or why that is not known.
+    pub(super) fn cost_of_full(&self, turn: &Turn) -> Result<FullCost, Unknown> {
         let turns = self.transcript.entries().iter().filter_map(|entry| match entry {
             Entry::Turn(turn) => Some(turn.as_ref()),
             Entry::Note(_) | Entry::Divider(_) => None,

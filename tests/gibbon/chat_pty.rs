@@ -107,7 +107,11 @@ fn keys_come_from_the_configuration_and_the_mouse_works() {
     write("[keys]\nsned = \"enter\"\n");
     let chat = Terminal::start(home.path(), &["chat"], &[], (100, 30));
     chat.shows("is it send?");
-    assert!(!chat.ends().success());
+    assert_eq!(chat.ends().exit_code(), 2, "as for any mistake in the configuration");
+    write("[screen]\ntheme = \"sunset\"\n");
+    let chat = Terminal::start(home.path(), &["chat"], &[], (100, 30));
+    chat.shows("sunset");
+    assert_eq!(chat.ends().exit_code(), 2);
 }
 
 #[test]

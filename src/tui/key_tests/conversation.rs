@@ -360,6 +360,7 @@ pub fn check_code(app: &mut App, chord: Chord, action: OverlayAction) {
         OverlayAction::Up | OverlayAction::PageUp => assert_eq!(chosen, Some(0)),
         OverlayAction::Down => assert_eq!(chosen, Some(2)),
         OverlayAction::PageDown => assert!(chosen > Some(2)),
+        OverlayAction::Back | OverlayAction::TakeBack => unreachable!("no key of the chooser"),
     }
 }
 

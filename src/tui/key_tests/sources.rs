@@ -121,7 +121,23 @@ pub fn check_files(app: &mut App, chord: Chord, action: OverlayAction) {
             assert!(app.chips.contains(&Choice::Scope("/d/log".into())), "{name}");
             assert!(app.input.is_empty(), "the `@` is gone");
         }
+        OverlayAction::TakeBack => {
+            assert_eq!((&app.overlay, app.input.is_empty()), (&None, true), "{name}");
+        }
+        OverlayAction::Back => unreachable!("no key of the list of files"),
     }
+}
+
+#[test]
+fn backspace_in_the_list_of_files_deletes_what_was_typed_before_the_at() {
+    let mut app = ready();
+    type_text(&mut app, "in ");
+    open_files(&mut app);
+    type_text(&mut app, "d");
+    press_code(&mut app, KeyCode::Backspace);
+    assert!(matches!(app.overlay, Some(Overlay::Files(_))));
+    press_code(&mut app, KeyCode::Backspace);
+    assert_eq!((&app.overlay, app.input.text().as_str()), (&None, "in "));
 }
 
 /// The state of the document that is open.

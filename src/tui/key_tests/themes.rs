@@ -20,6 +20,7 @@ pub(super) fn check(app: &mut App, chord: Chord, action: OverlayAction) {
             assert_eq!(effects, [Effect::SaveTheme(Theme::names()[1].to_owned())]);
             assert_eq!((&app.overlay, name(app).as_str()), (&None, Theme::names()[1]));
         }
+        OverlayAction::Back | OverlayAction::TakeBack => unreachable!("no key of the chooser"),
     }
 }
 

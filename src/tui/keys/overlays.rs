@@ -1,10 +1,10 @@
 //! The keys of what lies over a view: help, palette, choosers.
 
-use KeyCode::{Char, Down, Enter, Esc, F, PageDown, PageUp, Up};
+use KeyCode::{Backspace, Down, Enter, Esc, F, PageDown, PageUp, Up};
 
 use super::{
     Action, Binding,
-    Context::{self, Code, Files, Help, Palette, Themes},
+    Context::{self, Code, EmptyFiles, Files, Help, Palette, Themes},
     KeyCode, bind, key,
 };
 
@@ -12,6 +12,10 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OverlayAction {
     Close,
+    /// Takes away what was typed; closes where nothing was.
+    Back,
+    /// Closes the list of files, and takes away the `@` that opened it.
+    TakeBack,
     Up,
     Down,
     PageUp,
@@ -22,9 +26,10 @@ pub enum OverlayAction {
 
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
-    bind(Help, "help.close", &[key(Esc), key(F(1)), key(Char('?')), key(Char('q'))], Action::Overlay(OverlayAction::Close), "Close the help", Some("close")),
-    bind(Help, "help.up", &[key(Up), key(Char('k'))], Action::Overlay(OverlayAction::Up), "Scroll the help back", Some("scroll")),
-    bind(Help, "help.down", &[key(Down), key(Char('j'))], Action::Overlay(OverlayAction::Down), "Scroll the help on", Some("scroll")),
+    bind(Help, "help.back", &[key(Esc)], Action::Overlay(OverlayAction::Back), "Clear the words looked for; without any, close the help", Some("back")),
+    bind(Help, "help.close", &[key(F(1))], Action::Overlay(OverlayAction::Close), "Close the help", Some("close")),
+    bind(Help, "help.up", &[key(Up)], Action::Overlay(OverlayAction::Up), "Scroll the help back", Some("scroll")),
+    bind(Help, "help.down", &[key(Down)], Action::Overlay(OverlayAction::Down), "Scroll the help on", Some("scroll")),
     bind(Help, "help.page_up", &[key(PageUp)], Action::Overlay(OverlayAction::PageUp), "A screenful back", None),
     bind(Help, "help.page_down", &[key(PageDown)], Action::Overlay(OverlayAction::PageDown), "A screenful on", None),
     choose(Palette, "palette.choose", "Do what is selected"),
@@ -33,6 +38,7 @@ pub const BINDINGS: &[Binding] = &[
     page_up(Palette, "palette.page_up"),
     page_down(Palette, "palette.page_down"),
     close(Palette, "palette.close"),
+    bind(EmptyFiles, "files.take_back", &[key(Backspace)], Action::Overlay(OverlayAction::TakeBack), "Close, and take the `@` back", None),
     choose(Files, "files.choose", "Take what is selected"),
     up(Files, "files.up"),
     down(Files, "files.down"),

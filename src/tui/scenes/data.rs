@@ -58,7 +58,7 @@ fn chunks_with(fourth: (&str, &str)) -> Vec<RetrievedChunk> {
         ("weather.md § Limits", "handbook/weather.md", 9.87, 187),
         ("2031-05-12.md § Storm night", "meetings/2031-05-12.md", 7.02, 301),
         (fourth.0, fourth.1, 5.4, 150),
-        ("dome_control.py § close_shutter", "code/dome_control.py", 3.33, 0),
+        ("dome_control.py § close_shutter", "code/dome_control.py", 3.33, 140),
     ];
     let chunk = |(index, (label, path, score, tokens)): (usize, (&str, &str, f32, usize))| RetrievedChunk {
         rank: index + 1,

@@ -18,7 +18,7 @@ fn palette(stage: &mut Stage) {
 
 fn palette_typed(stage: &mut Stage) {
     palette(stage);
-    stage.type_text("the");
+    stage.type_text("copy");
     stage.press(KeyCode::Down);
 }
 

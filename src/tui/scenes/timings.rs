@@ -96,9 +96,9 @@ fn ask(stage: &mut Stage, question: &str, speed: f64) {
     stage.engine(Event::Done { id, outcome: Outcome::Answer(answer) });
 }
 
-/// The chunks whose tokens are counted.
+/// The chunks that are drawn on.
 fn measured_chunks() -> Vec<RetrievedChunk> {
-    chunks().into_iter().filter(|chunk| chunk.tokens > 0).collect()
+    chunks().into_iter().take(4).collect()
 }
 
 fn to_timings(stage: &mut Stage) {

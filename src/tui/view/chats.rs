@@ -16,7 +16,7 @@ use super::{
         text::{Piece, Row, fit, width, wrap},
         theme::Role,
     },
-    draw_rows, line,
+    draw_rows, draw_selection,
 };
 use crate::engine::ChatSummary;
 
@@ -38,6 +38,25 @@ fn places(area: Rect) -> (Rect, Option<Rect>) {
     (left, Some(right))
 }
 
+/// Where the chats are listed.
+fn list(left: Rect) -> Rect {
+    Rect { y: left.y + HEAD_ROWS, height: left.height.saturating_sub(HEAD_ROWS), ..left }.intersection(left)
+}
+
+/// The number of the first chat that is visible in a list of this place, where the selected one is.
+fn first_listed(app: &App, list: Rect) -> usize {
+    let shown = usize::from(list.height / ITEM_ROWS).max(1);
+    (app.chats.selected + 1).saturating_sub(shown)
+}
+
+/// The number of the chat that is drawn at `position`.
+pub fn chat_at(app: &App, position: Position) -> Option<usize> {
+    let list = list(places(Panes::body(app.size)).0);
+    let count = app.chats.chats.as_ref().map_or(0, Vec::len);
+    let index = first_listed(app, list) + usize::from(position.y.checked_sub(list.y)? / ITEM_ROWS);
+    (list.contains(position) && index < count && notice(app).is_none()).then_some(index)
+}
+
 /// Columns of the preview on a screen of this size; `None` where there is no room for it.
 pub fn preview_width(screen: Size) -> Option<usize> {
     places(Panes::body(screen)).1.map(|preview| preview.width.into())
@@ -50,7 +69,7 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     draw_rows(&[title(app, columns)], &app.theme, left, buffer);
     let words = Rect { y: left.y + 1, height: 1, ..left }.intersection(left);
     let mut cursor = draw_words(app, words, buffer);
-    let list = Rect { y: left.y + HEAD_ROWS, height: left.height.saturating_sub(HEAD_ROWS), ..left };
+    let list = list(left);
     match notice(app) {
         Some((text, role)) => {
             draw_rows(&wrap(&[Piece::new(text, role)], columns, 0), &app.theme, list, buffer);
@@ -110,7 +129,7 @@ fn notice(app: &App) -> Option<(String, Role)> {
 fn draw_list(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let chats = app.chats.chats.as_deref().unwrap_or_default();
     let shown = usize::from(area.height / ITEM_ROWS).max(1);
-    let first = (app.chats.selected + 1).saturating_sub(shown);
+    let first = first_listed(app, area);
     let mut cursor = None;
     for (slot, (index, chat)) in chats.iter().enumerate().skip(first).take(shown).enumerate() {
         let y = area.y + slot as u16 * ITEM_ROWS;
@@ -140,14 +159,15 @@ fn draw_selected(app: &App, chat: &ChatSummary, area: Rect, buffer: &mut Buffer)
         Mode::Deleting => Some("Delete this chat for good? y / n"),
         Mode::Leaving => Some("Cancel the answer under way? y / n"),
     };
-    let text = first.text().replacen(' ', "▸", 1);
-    let mark = Rect { height: 1, ..area }.intersection(area);
-    buffer.set_style(mark, app.theme.style(Role::Selection));
-    line(&Row::new(vec![Piece::new(text, Role::Base)]), &app.theme).render(mark, buffer);
-    let second = question.map_or(second, |question| {
-        Row::new(vec![Piece::new(format!("  {}", fit(question, columns.saturating_sub(2))), Role::Warning)])
-    });
-    draw_rows(&[second], &app.theme, below, buffer);
+    let first = Row::new(vec![Piece::new(first.text().replacen(' ', "▸", 1), Role::Base)]);
+    match question {
+        None => draw_selection(&[first, second], &app.theme, area, buffer),
+        Some(question) => {
+            draw_selection(&[first], &app.theme, Rect { height: 1, ..area }.intersection(area), buffer);
+            let question = format!("  {}", fit(question, columns.saturating_sub(2)));
+            draw_rows(&[Row::new(vec![Piece::new(question, Role::Warning)])], &app.theme, below, buffer);
+        }
+    }
     None
 }
 

@@ -11,6 +11,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::{
     super::{
         chooser::{Choice, Chooser, ChooserPlaces, Match},
+        field::Field,
         format::thousands,
         text::{Piece, Row, cut, fit, width},
         theme::{Role, Theme},
@@ -27,10 +28,8 @@ pub fn draw(chooser: &Chooser, screen: Size, theme: &Theme, buffer: &mut Buffer)
     Clear.render(card, buffer);
     buffer.set_style(card, theme.style(Role::Base));
     frame(chooser, theme).render(card, buffer);
-    let cursor = draw_field(chooser, field, theme, buffer);
-    let rule = Rect { y: field.bottom(), ..field }.intersection(card);
-    let line = "─".repeat(rule.width.into());
-    draw_rows(&[Row::new(vec![Piece::new(line, Role::Border)])], theme, rule, buffer);
+    let cursor = draw_field(&chooser.field, &chooser.placeholder, field, theme, buffer);
+    draw_rule(Rect { y: field.bottom(), ..field }.intersection(card), theme, buffer);
     if chooser.shown().is_empty() {
         draw_rows(&[Row::new(vec![Piece::new(chooser.nothing.as_str(), Role::Muted)])], theme, list, buffer);
     }
@@ -60,15 +59,28 @@ fn frame(chooser: &Chooser, theme: &Theme) -> ratatui::widgets::Block<'static> {
         .title_bottom(Line::styled(count, theme.style(Role::Muted)).right_aligned())
 }
 
-fn draw_field(chooser: &Chooser, area: Rect, theme: &Theme, buffer: &mut Buffer) -> Position {
+/// Draws what is typed, or `placeholder` where nothing is; returns where the cursor is.
+pub fn draw_field(
+    field: &Field,
+    placeholder: &str,
+    area: Rect,
+    theme: &Theme,
+    buffer: &mut Buffer,
+) -> Position {
     let prompt = width(PROMPT);
-    let (row, column) = chooser.field.row(usize::from(area.width).saturating_sub(prompt + 1));
-    let text = match chooser.field.is_empty() {
-        true => Span::styled(chooser.placeholder.clone(), theme.style(Role::Muted)),
+    let (row, column) = field.row(usize::from(area.width).saturating_sub(prompt + 1));
+    let text = match field.is_empty() {
+        true => Span::styled(placeholder.to_owned(), theme.style(Role::Muted)),
         false => Span::raw(row.text()),
     };
     Line::from(vec![Span::styled(PROMPT, theme.style(Role::Accent)), text]).render(area, buffer);
     Position { x: area.x + (prompt + column) as u16, y: area.y }
+}
+
+/// Draws the line under a field.
+pub fn draw_rule(area: Rect, theme: &Theme, buffer: &mut Buffer) {
+    let line = "─".repeat(area.width.into());
+    draw_rows(&[Row::new(vec![Piece::new(line, Role::Border)])], theme, area, buffer);
 }
 
 /// One choice: its text with the typed letters marked, its note, and its key at the right.
@@ -83,7 +95,7 @@ fn draw_choice(
     let key = fit(&choice.key, usize::from(area.width) / 2);
     let key_width = width(&key) as u16;
     let gap = if key_width > 0 { 2 } else { 0 };
-    let mut pieces = marked(&choice.text, &shown.letters);
+    let mut pieces = marked(&choice.text, &shown.letters, Role::Base);
     if !choice.note.is_empty() {
         pieces.push(Piece::new(format!("  {}", choice.note), Role::Muted));
     }
@@ -97,11 +109,11 @@ fn draw_choice(
     }
 }
 
-/// `text` with the letters of these numbers in a role of their own.
-fn marked(text: &str, letters: &[u32]) -> Vec<Piece> {
+/// `text` in a role, with the letters of these numbers, which are in order, in one of their own.
+pub fn marked(text: &str, letters: &[u32], role: Role) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     for (number, grapheme) in (0u32..).zip(text.graphemes(true)) {
-        let role = if letters.binary_search(&number).is_ok() { Role::Match } else { Role::Base };
+        let role = if letters.binary_search(&number).is_ok() { Role::Match } else { role };
         match pieces.last_mut() {
             Some(last) if last.role == role => last.text.push_str(grapheme),
             _ => pieces.push(Piece::new(grapheme, role)),

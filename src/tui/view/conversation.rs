@@ -9,7 +9,8 @@ use ratatui::{
 
 use super::{
     super::{
-        app::App, format::count, keys::Action, panes::Focus, text::width, theme::Role, transcript::Visible,
+        app::App, citations::Citation, format::count, keys::Action, panes::Focus, text::width, theme::Role,
+        transcript::Visible,
     },
     line, spinner, welcome,
 };
@@ -44,15 +45,19 @@ fn mark_selected(app: &App, visible: &Visible<'_>, area: Rect, buffer: &mut Buff
     }
 }
 
-/// The citation that the keyboard has chosen looks selected.
+/// The citation that the keyboard has chosen looks selected; while the sources have the keyboard, every citation of
+/// the selected one does.
 fn mark_chosen(app: &App, visible: &Visible<'_>, area: Rect, buffer: &mut Buffer) {
-    let Some((_, chosen)) = app.transcript.chosen().filter(|(entry, _)| *entry == visible.entry) else {
-        return;
+    let source = app.selected_rank(visible.entry);
+    let chosen = app.transcript.chosen().filter(|(entry, _)| *entry == visible.entry);
+    let is_marked = |citation: Citation| match app.focus {
+        Focus::Sources => source == Some(citation.rank),
+        _ => chosen.is_some_and(|(_, chosen)| chosen == citation),
     };
     let mut x = area.x;
     for piece in &visible.row.pieces {
         let width = width(&piece.text) as u16;
-        if piece.citation == Some(chosen) {
+        if piece.citation.is_some_and(is_marked) {
             buffer.set_style(Rect { x, width, ..area }.intersection(area), app.theme.style(Role::Selection));
         }
         x = x.saturating_add(width);

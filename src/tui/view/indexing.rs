@@ -49,8 +49,7 @@ struct Layout {
 pub fn draw(app: &App, buffer: &mut Buffer) -> Option<Position> {
     let Layout { beside, area, rows, selected, prompt } = layout(app);
     if let Some((place, indexed)) = beside {
-        let first = selected.map_or(0, |row| (row + 1).saturating_sub(place.height.into()));
-        draw_rows(&indexed[first..], &app.theme, place, buffer);
+        draw_rows(&indexed[first_beside(place, selected)..], &app.theme, place, buffer);
         let line = Rect { x: place.right() + 1, width: 1, ..place };
         let bars = vec![Line::styled("│", app.theme.style(Role::Border)); line.height.into()];
         Paragraph::new(bars).render(line, buffer);
@@ -64,6 +63,26 @@ pub fn draw(app: &App, buffer: &mut Buffer) -> Option<Position> {
         draw_rows([&more], &app.theme, place.intersection(area), buffer);
     }
     draw_prompt(app, prompt, buffer)
+}
+
+/// The first visible row of what stands beside the run: the selected root is always in sight.
+fn first_beside(place: Rect, selected: Option<usize>) -> usize {
+    selected.map_or(0, |row| (row + 1).saturating_sub(place.height.into()))
+}
+
+/// The number of the root that is drawn at `position`.
+pub fn root_at(app: &App, position: Position) -> Option<usize> {
+    let Layout { beside, area, rows, selected, .. } = layout(app);
+    let (place, top) = match &beside {
+        Some((place, _)) => (*place, first_beside(*place, selected)),
+        None => (area, app.indexing_view.top.min(rows.len().saturating_sub(area.height.into()))),
+    };
+    if !place.contains(position) {
+        return None;
+    }
+    let first_root = selected?.checked_sub(app.indexing_view.selected)?;
+    let root = (top + usize::from(position.y - place.y)).checked_sub(first_root)?;
+    (root < app.indexing_view.roots.as_ref()?.len()).then_some(root)
 }
 
 /// Rows of what scrolls that are not shown at once, and rows that are.

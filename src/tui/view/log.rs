@@ -6,7 +6,7 @@ use super::{
     super::{
         app::App,
         format::count,
-        log::TITLE_ROWS,
+        log::{BOTTOM_ROWS, TITLE_ROWS},
         text::{Piece, Row, fit_end, width, wrap},
         theme::Role,
     },
@@ -17,7 +17,7 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let columns = usize::from(area.width);
     let text = Rect {
         y: area.y + TITLE_ROWS.min(area.height),
-        height: area.height.saturating_sub(TITLE_ROWS),
+        height: area.height.saturating_sub(TITLE_ROWS + BOTTOM_ROWS),
         ..area
     };
     let (rows, below) = app.log.visible(text.height.into());

@@ -25,12 +25,15 @@ use ratatui::{
     widgets::{Block, Paragraph, Widget},
 };
 
-pub(super) use chats::preview_width;
+pub(super) use chats::{chat_at, preview_width};
+pub(super) use comparison::key_at as comparison_key_at;
 pub(super) use conversation::newer_text_hint;
 pub(super) use header::{pane_tabs, view_tabs};
 pub(super) use help::{overflow as help_overflow, page as help_page, place as help_card};
-pub(super) use indexing::{overflow as indexing_overflow, reveal as indexing_reveal};
-pub(super) use timings::overflow as timings_overflow;
+pub(super) use indexing::{
+    overflow as indexing_overflow, reveal as indexing_reveal, root_at as indexing_root_at,
+};
+pub(super) use timings::{answer_at as timed_answer_at, overflow as timings_overflow};
 
 use super::{
     app::{App, SPINNER_STEP, View},
@@ -67,10 +70,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     };
     footer::draw(app, panes.footer, buffer);
     let cursor = match &app.overlay {
-        Some(Overlay::Help { top }) => {
-            help::draw(app, *top, area, buffer);
-            None
-        }
+        Some(Overlay::Help(help)) => Some(help::draw(app, help, buffer)),
         Some(Overlay::Palette(palette)) => {
             Some(chooser::draw(&palette.chooser, app.size, &app.theme, buffer))
         }
@@ -131,6 +131,14 @@ fn line<'a>(row: &'a Row, theme: &Theme) -> Line<'a> {
 fn draw_rows<'a>(rows: impl IntoIterator<Item = &'a Row>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     for (row, y) in rows.into_iter().zip(area.top()..area.bottom()) {
         line(row, theme).render(Rect { y, height: 1, ..area }, buffer);
+    }
+}
+
+/// Draws rows that are selected: the selection's style covers all of `area`, whatever their parts would look like.
+fn draw_selection(rows: &[Row], theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    buffer.set_style(area, theme.style(Role::Selection));
+    for (row, y) in rows.iter().zip(area.top()..area.bottom()) {
+        Line::raw(row.text()).render(Rect { y, height: 1, ..area }, buffer);
     }
 }
 

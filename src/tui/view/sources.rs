@@ -1,6 +1,6 @@
 //! The chunks that an answer draws on, and the text or the document of the selected one.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
     super::{
@@ -13,7 +13,7 @@ use super::{
         text::{Piece, Row, fit, width, wrap},
         theme::Role,
     },
-    draw_rows, line,
+    draw_rows, draw_selection,
 };
 use crate::engine::{CacheOrigin, ChunkReason};
 
@@ -68,22 +68,14 @@ fn title(app: &App, count: usize, columns: usize) -> Row {
 fn draw_list(app: &App, sources: &[Source<'_>], area: Rect, buffer: &mut Buffer) {
     let shown = usize::from(area.height) / ITEM_ROWS;
     let selected = app.shelf.selected.min(sources.len() - 1);
-    let first = (selected + 1).saturating_sub(shown);
+    let first = shelf::first_listed(area, selected);
     let measures = Measures::of(sources);
     for (slot, (index, source)) in sources.iter().enumerate().skip(first).take(shown).enumerate() {
         let place = Rect { y: area.y + (slot * ITEM_ROWS) as u16, height: ITEM_ROWS as u16, ..area };
         let chosen = index == selected;
         let rows = item_rows(source, &measures, chosen, area.width.into());
         if chosen && app.focus == Focus::Sources {
-            // The selection's style covers the whole line, whatever its parts would look like.
-            let plain = Row::new(vec![Piece::new(rows[0].text(), Role::Base)]);
-            buffer.set_style(Rect { height: 1, ..place }, app.theme.style(Role::Selection));
-            ratatui::widgets::Widget::render(
-                line(&plain, &app.theme).style(Style::new()),
-                Rect { height: 1, ..place },
-                buffer,
-            );
-            draw_rows(&rows[1..], &app.theme, Rect { y: place.y + 1, height: 1, ..place }, buffer);
+            draw_selection(&rows, &app.theme, place, buffer);
         } else {
             draw_rows(&rows, &app.theme, place, buffer);
         }

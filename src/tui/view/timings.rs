@@ -3,14 +3,17 @@
 
 mod session;
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+};
 
 use super::{
     super::{
         app::App,
         entry::Turn,
         format::{duration, strategy, thousands},
-        full_cost::{Basis, FullCost, Speed},
+        full_cost::{Basis, FullCost, Speed, Unknown},
         gauge,
         phase_bar::{self, LOOKS},
         text::{Piece, Row, fit, flow, width, wrap},
@@ -38,6 +41,19 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
         let place = Rect { x: area.right().saturating_sub(7), y: area.bottom() - 1, width: 7, height: 1 };
         draw_rows([&more], &app.theme, place.intersection(area), buffer);
     }
+}
+
+/// The place among the listed answers of the one that is drawn at `position`.
+pub fn answer_at(app: &App, area: Rect, position: Position) -> Option<usize> {
+    let columns = usize::from(area.width);
+    let rows = rows(app, columns).len();
+    let listed = app.listed_answers().count();
+    let each = session::answer_rows(columns);
+    let top = app.timings.top.min(rows.saturating_sub(area.height.into()));
+    let row = top + usize::from(position.y.checked_sub(area.y)?);
+    // They are the last of the rows.
+    let place = row.checked_sub(rows.checked_sub(listed * each)?)? / each;
+    (place < listed).then_some(place)
 }
 
 /// Rows of the timings that a pane of this size does not show at once.
@@ -201,10 +217,12 @@ fn full_rows(app: &App, turn: &Turn, timings: &Timings, columns: usize) -> Vec<R
         return Vec::new();
     }
     let mut rows = vec![Row::blank(), rule("With full", columns)];
-    let Some(cost) = app.cost_of_full(turn) else {
-        let text = "Not known yet: full has not answered this, and there is no speed to estimate it from.";
-        rows.extend(wrap(&[Piece::new(text, Role::Muted)], columns, 0));
-        return rows;
+    let cost = match app.cost_of_full(turn) {
+        Ok(cost) => cost,
+        Err(why) => {
+            rows.extend(wrap(&[Piece::new(unknown(why), Role::Muted)], columns, 0));
+            return rows;
+        }
     };
     let about = if matches!(cost.basis, Basis::Estimated { .. }) { "≈ " } else { "" };
     let figure = |seconds: f64, what: &str| {
@@ -229,6 +247,19 @@ fn sooner(times: f64) -> String {
         equal if EQUAL.contains(&equal) => "as soon".to_owned(),
         more if more > 1.0 => format!("{} sooner", factor(more)),
         less => format!("{} later", factor(1.0 / less)),
+    }
+}
+
+fn unknown(why: Unknown) -> &'static str {
+    match why {
+        Unknown::NoChunks => "The same: the answer drew on no chunk.",
+        Unknown::NotMeasured => "Not known: the answer did not come far enough.",
+        Unknown::Uncounted => {
+            "Not known yet: full has not answered this, and the tokens of a chunk have not been counted."
+        }
+        Unknown::NoSpeed => {
+            "Not known yet: full has not answered this, and nothing was encoded here to tell the speed from."
+        }
     }
 }
 

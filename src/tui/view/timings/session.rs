@@ -153,10 +153,15 @@ pub fn answers(app: &App, shown: usize, columns: usize) -> Vec<Row> {
     rows
 }
 
+/// Rows of each answer of the list.
+pub fn answer_rows(columns: usize) -> usize {
+    if columns >= ONE_ROW { 1 } else { 2 }
+}
+
 fn answer(turn: &Turn, chosen: bool, selected: bool, columns: usize) -> Vec<Row> {
     let marker = if chosen { "▸ " } else { "  " };
     let after = STRATEGY + FIRST_TOKEN + SPEED + 2 + BAR;
-    let one_row = columns >= ONE_ROW;
+    let one_row = answer_rows(columns) == 1;
     let free = columns.saturating_sub(2 + if one_row { after + 1 } else { 0 });
     let question = fit(&turn.question, free);
     let rest = " ".repeat(free.saturating_sub(width(&question)));
