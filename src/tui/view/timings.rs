@@ -272,9 +272,9 @@ fn basis(cost: &FullCost) -> String {
             let tokens = thousands(tokens);
             let rate = thousands(tokens_per_second.round() as usize);
             let speed = match speed {
-                Speed::Prefill => "the speed of full for other questions here",
-                Speed::Indexing => "the speed of encoding on this machine",
-                Speed::Encoding => "the speed of encoding while answering here",
+                Speed::Prefill => "as full had for other questions",
+                Speed::Indexing => "as in encoding here",
+                Speed::Encoding => "as in encoding while answering",
             };
             format!("Estimate: {tokens} tokens at {rate} tok/s, {speed}; decoding as measured.")
         }
