@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use gibbon::{
     config::Strategy,
-    engine::{Event, Failure, FailureKind, RequestId, Status},
+    engine::{CatalogueReply, Event, Failure, FailureKind, IndexedFile, Outcome, RequestId, Status},
     tui::{App, Effect, Msg, Theme, What, draw},
 };
 use ratatui::{Terminal, backend::TestBackend, layout::Size};
 
 const SIZE: Size = Size { width: 120, height: 40 };
 const MESSAGES: u64 = 10_000;
+const FILES: usize = 50_000;
 const ANSWER: &str = "## Closing\n\nClose the dome when the wind is **above 18 m/s**:\n\n1. Park the telescope.\n2. Turn \
     `DOME` to LOCAL and hold CLOSE until the lamp is steady green.\n\n```python\ndef close(dome):\n    return \
     dome.shut()\n```\n\n| Limit | m/s |\n|--|--:|\n| close | 18 |\n";
@@ -93,6 +94,35 @@ impl Screen {
         }
     }
 
+    /// Opens the list of files, which are as many as a large source tree has.
+    fn open_files(&mut self) {
+        for effect in self.tell(What::Key(KeyEvent::new(KeyCode::Char('@'), KeyModifiers::NONE))) {
+            if let Effect::Send(command) = effect {
+                self.tell(What::Sent(command.with_id(RequestId(1))));
+            }
+        }
+        let file = |number: usize| {
+            let name =
+                format!("project-{}/source/module_{}/some_file_{number}.rs", number % 40, number % 700);
+            IndexedFile { path: format!("/home/ada/{name}").into(), name, chunks: number % 9 }
+        };
+        let reply =
+            CatalogueReply::Files { roots: vec!["/home/ada".into()], files: (0..FILES).map(file).collect() };
+        let outcome = Outcome::Catalogue(reply);
+        self.frame(What::Engine(Box::new(Event::Done { id: RequestId(1), outcome })));
+    }
+
+    /// Types, and lets what is due go on after each key.
+    fn type_slowly(&mut self, text: &str) {
+        for character in text.chars() {
+            let code = if character == '<' { KeyCode::Backspace } else { KeyCode::Char(character) };
+            self.key(code, KeyModifiers::NONE);
+            while self.app.deadline().is_some() {
+                self.frame(What::Tick);
+            }
+        }
+    }
+
     fn resize_often(&mut self) {
         for width in [80, 100, 140, 160, 60, 40, 120] {
             self.resize(Size { width, height: SIZE.height });
@@ -130,6 +160,12 @@ fn main() {
         screen.frame(Screen::token(MESSAGES, "word "));
     }
     screen.report("10,000 messages: another streamed");
+
+    let mut screen = Screen::new();
+    screen.open_files();
+    screen.report("50,000 files: listed");
+    screen.type_slowly("s<some module 12<<<e 4 !rs");
+    screen.report("the picker over 50,000 files");
 
     let mut screen = Screen::new();
     screen.ask(1);

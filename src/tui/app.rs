@@ -291,7 +291,8 @@ impl App {
         let flash = self.flash.as_ref().map(|(_, until)| *until);
         let log = (self.view == View::Log).then(|| self.log.next_read()).flatten();
         let chats = self.chats.due();
-        spinner.into_iter().chain(interrupt).chain(flash).chain(log).chain(chats).min()
+        let search = self.overlay.as_ref().is_some_and(Overlay::is_searching).then_some(self.now);
+        spinner.into_iter().chain(interrupt).chain(flash).chain(log).chain(chats).chain(search).min()
     }
 
     /// The parts of the chat; `None` where the screen is too small for any.
@@ -455,6 +456,9 @@ impl App {
 
     /// Does what is due by now.
     fn on_tick(&mut self) -> Vec<Effect> {
+        if let Some(chooser) = self.overlay.as_mut().and_then(Overlay::chooser) {
+            chooser.go_on();
+        }
         let mut effects = self.tick_chats();
         if self.view == View::Log {
             effects.extend(self.log.read_when_due(self.now));

@@ -1,16 +1,15 @@
 //! A list that typing narrows: a text field, and under it what matches, the best first.
 //!
-//! It is the same for commands, files, chats and themes. Whoever opens one keeps what each choice stands for, in the
+//! It is the same for commands, files, code and themes. Whoever opens one keeps what each choice stands for, in the
 //! order of the choices; [`Chooser::chosen`] is an index into that.
 
+mod search;
+
 use crossterm::event::KeyEvent;
-use nucleo_matcher::{
-    Config, Matcher, Utf32Str,
-    pattern::{CaseMatching, Normalization, Pattern},
-};
 use ratatui::layout::{Position, Rect, Size};
 
 use super::field::Field;
+use search::{Letters, Search};
 
 /// The widest that the card gets.
 const WIDEST: u16 = 84;
@@ -49,13 +48,16 @@ pub struct Chooser {
     pub nothing: String,
     pub field: Field,
     choices: Vec<Choice>,
-    shown: Vec<Match>,
+    /// The numbers of the choices that match, the best first.
+    shown: Vec<usize>,
+    /// What is still to be looked through for the text in the field.
+    search: Option<Search>,
+    /// What `shown` was found for.
+    found_for: String,
     /// The number of the selected one among those shown.
     selected: usize,
     /// The number of the first visible one among those shown.
     top: usize,
-    /// Somebody else decides what the choices are for what was typed; all of them are shown.
-    keeps_all: bool,
 }
 
 /// Where the parts of a chooser are.
@@ -90,28 +92,18 @@ impl Choice {
 impl Chooser {
     /// A chooser with nothing typed; the first choice is selected.
     pub fn new(title: impl Into<String>, placeholder: impl Into<String>, choices: Vec<Choice>) -> Self {
-        let mut chooser = Self {
+        Self {
             title: title.into(),
             placeholder: placeholder.into(),
             nothing: "Nothing matches.".to_owned(),
             field: Field::default(),
+            shown: (0..choices.len()).collect(),
             choices,
-            shown: Vec::new(),
+            search: None,
+            found_for: String::new(),
             selected: 0,
             top: 0,
-            keeps_all: false,
-        };
-        chooser.narrow();
-        chooser
-    }
-
-    /// The same chooser, but all choices are shown whatever is typed: they are looked up elsewhere, for the text in
-    /// the field, and come by [`Self::set_choices`].
-    #[must_use]
-    pub fn keeping_all(mut self) -> Self {
-        self.keeps_all = true;
-        self.narrow();
-        self
+        }
     }
 
     pub fn choices(&self) -> &[Choice] {
@@ -121,6 +113,8 @@ impl Chooser {
     /// Puts other choices under what was typed. The selection stays where it is as far as it can.
     pub fn set_choices(&mut self, choices: Vec<Choice>) {
         self.choices = choices;
+        self.shown = (0..self.choices.len()).collect();
+        self.found_for = String::new();
         let selected = self.selected;
         self.narrow();
         self.select(selected);
@@ -140,9 +134,40 @@ impl Chooser {
         self.narrow();
     }
 
-    /// What matches, the best first.
-    pub fn shown(&self) -> &[Match] {
+    /// The numbers of the choices that match, the best first, as far as they have been looked through.
+    pub fn shown(&self) -> &[usize] {
         &self.shown
+    }
+
+    /// At most `rows` of those shown, from the first visible one on.
+    pub fn visible(&self, rows: usize) -> Vec<Match> {
+        let mut letters = Letters::new(self.field.text());
+        let visible = self.shown.iter().skip(self.top).take(rows);
+        visible.map(|choice| Match { choice: *choice, letters: letters.of(&self.choices[*choice]) }).collect()
+    }
+
+    /// Not every choice has been looked through for what was typed.
+    pub fn is_searching(&self) -> bool {
+        self.search.is_some()
+    }
+
+    /// Looks through the next of the choices.
+    pub fn go_on(&mut self) {
+        let Some(mut search) = self.search.take() else { return };
+        let is_done = search.look_through(&self.choices);
+        self.shown = search.found();
+        self.select(self.selected);
+        match is_done {
+            true => self.found_for = search.into_typed(),
+            false => self.search = Some(search),
+        }
+    }
+
+    /// Looks through all that is left.
+    pub fn finish(&mut self) {
+        while self.is_searching() {
+            self.go_on();
+        }
     }
 
     /// The number of the selected one among those shown; of no meaning where none is shown.
@@ -157,12 +182,12 @@ impl Chooser {
 
     /// The number of the selected choice, as they were given; `None` where nothing matches.
     pub fn chosen(&self) -> Option<usize> {
-        self.shown.get(self.selected).map(|shown| shown.choice)
+        self.shown.get(self.selected).copied()
     }
 
     /// Selects the choice with this number, as they were given, where it is shown.
     pub fn choose(&mut self, choice: usize) {
-        if let Some(index) = self.shown.iter().position(|shown| shown.choice == choice) {
+        if let Some(index) = self.shown.iter().position(|shown| *shown == choice) {
             self.select(index);
         }
     }
@@ -223,41 +248,27 @@ impl Chooser {
         (row.contains(position) && index < self.shown.len()).then_some(index)
     }
 
-    /// Finds what matches the text in the field and selects the best.
+    /// Begins to find what matches the text in the field, and selects the best. Few choices are looked through at
+    /// once; of many, the rest is left to [`Self::go_on`]. What lengthens the text before is looked for only in what
+    /// was found for that.
     fn narrow(&mut self) {
         self.selected = 0;
         self.top = 0;
-        let all = || (0..self.choices.len()).map(|choice| Match { choice, letters: Vec::new() }).collect();
-        self.shown = match self.keeps_all || self.field.text().trim().is_empty() {
-            true => all(),
-            false => matches(self.field.text(), &self.choices),
+        let typed = self.field.text();
+        if typed.trim().is_empty() {
+            self.shown = (0..self.choices.len()).collect();
+            self.search = None;
+            self.found_for = String::new();
+            return;
+        }
+        let narrows = self.search.is_none() && search::narrows(&self.found_for, typed);
+        let candidates = match narrows {
+            true => std::mem::take(&mut self.shown),
+            false => (0..self.choices.len()).collect(),
         };
+        self.search = Some(Search::new(typed, candidates));
+        self.go_on();
     }
-}
-
-/// The choices that match `typed`, the best first; those that match in their text before those that match in their
-/// keywords, and otherwise in the order given.
-fn matches(typed: &str, choices: &[Choice]) -> Vec<Match> {
-    let pattern = Pattern::parse(typed, CaseMatching::Smart, Normalization::Smart);
-    let mut matcher = Matcher::new(Config::DEFAULT);
-    let mut characters = Vec::new();
-    let mut found = Vec::new();
-    for (number, choice) in choices.iter().enumerate() {
-        let mut letters = Vec::new();
-        let text = Utf32Str::new(&choice.text, &mut characters);
-        if let Some(score) = pattern.indices(text, &mut matcher, &mut letters) {
-            letters.sort_unstable();
-            letters.dedup();
-            found.push(((true, score), Match { choice: number, letters }));
-            continue;
-        }
-        let keywords = Utf32Str::new(&choice.keywords, &mut characters);
-        if let Some(score) = pattern.score(keywords, &mut matcher) {
-            found.push(((false, score), Match { choice: number, letters: Vec::new() }));
-        }
-    }
-    found.sort_by(|(one, _), (other, _)| other.cmp(one));
-    found.into_iter().map(|(_, found)| found).collect()
 }
 
 #[cfg(test)]
@@ -282,14 +293,14 @@ mod tests {
     }
 
     fn texts(chooser: &Chooser) -> Vec<&str> {
-        chooser.shown().iter().map(|shown| chooser.choices()[shown.choice].text.as_str()).collect()
+        chooser.shown().iter().map(|choice| chooser.choices()[*choice].text.as_str()).collect()
     }
 
     #[test]
     fn typing_narrows_and_says_which_letters_matched() {
         let chooser = typed(chooser(&["Open the log", "The next pane", "Choose a theme"]), "log");
         assert_eq!(texts(&chooser), ["Open the log"]);
-        assert_eq!(chooser.shown()[0].letters, [9, 10, 11]);
+        assert_eq!(chooser.visible(9), [Match { choice: 0, letters: vec![9, 10, 11] }]);
         assert_eq!(chooser.chosen(), Some(0));
         let nothing = typed(chooser, "xyz");
         assert_eq!((nothing.chosen(), nothing.shown().len()), (None, 0));
@@ -320,12 +331,49 @@ mod tests {
     }
 
     #[test]
-    fn choices_looked_up_elsewhere_are_not_narrowed() {
-        let mut chooser = typed(chooser(&["one", "two"]).keeping_all(), "zzz");
-        assert_eq!(texts(&chooser), ["one", "two"]);
-        chooser.step(1);
-        chooser.set_choices(vec![Choice::new("three")]);
-        assert_eq!((texts(&chooser), chooser.chosen()), (vec!["three"], Some(0)));
+    fn other_choices_are_narrowed_by_what_was_typed() {
+        let mut chooser = typed(chooser(&["one", "two"]), "t");
+        assert_eq!(texts(&chooser), ["two"]);
+        chooser.set_choices(vec![Choice::new("one"), Choice::new("three"), Choice::new("two")]);
+        assert_eq!((texts(&chooser).len(), chooser.chosen().is_some()), (2, true));
+    }
+
+    /// More choices than are looked through at once.
+    fn many() -> Chooser {
+        let names =
+            (0..30_000).map(|number| Choice::new(format!("folder {}/file {number}.md", number % 100)));
+        Chooser::new("", "", names.collect())
+    }
+
+    #[test]
+    fn many_choices_are_looked_through_in_several_steps() {
+        let mut chooser = typed(many(), "file 29999");
+        assert!(chooser.is_searching());
+        chooser.finish();
+        assert!(!chooser.is_searching());
+        assert_eq!(texts(&chooser)[0], "folder 99/file 29999.md");
+        // The next letter is looked for in what has been found, which is little.
+        chooser.key(KeyCode::Char('.').into());
+        assert!(!chooser.is_searching());
+        assert_eq!(chooser.chosen(), Some(29_999));
+        chooser.key(KeyCode::Backspace.into());
+        assert!(chooser.is_searching(), "fewer letters match more");
+    }
+
+    #[test]
+    fn narrowing_finds_what_looking_through_all_of_it_finds() {
+        for text in ["f1", "f1 2", "29 f", "!file", "f !1", "^folder 1", "md$ 12", "'file 3", "Fo", "fo\\ 3"]
+        {
+            let mut whole = many();
+            whole.paste(text);
+            whole.finish();
+            let mut stepwise = many();
+            for character in text.chars() {
+                stepwise.key(KeyCode::Char(character).into());
+                stepwise.finish();
+            }
+            assert_eq!(stepwise.shown(), whole.shown(), "{text}");
+        }
     }
 
     #[test]
@@ -355,7 +403,7 @@ mod tests {
             let mut chooser = Chooser::new("", "", vec![Choice::new(text.clone())]);
             chooser.paste(&typed);
             let graphemes = unicode_segmentation::UnicodeSegmentation::graphemes(text.as_str(), true).count();
-            for shown in chooser.shown() {
+            for shown in chooser.visible(9) {
                 prop_assert!(shown.letters.iter().all(|letter| (*letter as usize) < graphemes));
                 prop_assert!(shown.letters.is_sorted());
             }

@@ -46,6 +46,14 @@ impl Overlay {
         }
     }
 
+    /// Not all of the list has been looked through for what was typed.
+    pub fn is_searching(&self) -> bool {
+        match self {
+            Self::Files(picker) => picker.chooser.is_searching(),
+            Self::Help(_) | Self::Palette(_) | Self::Themes(_) | Self::Code(_) => false,
+        }
+    }
+
     /// The list to choose from, where there is one.
     pub fn chooser(&mut self) -> Option<&mut Chooser> {
         match self {
@@ -105,6 +113,9 @@ impl App {
 
     /// Closes what lies over the view, and does what was selected in it.
     fn choose(&mut self) -> Vec<Effect> {
+        if let Some(chooser) = self.overlay.as_mut().and_then(Overlay::chooser) {
+            chooser.finish();
+        }
         match self.overlay.take() {
             Some(Overlay::Palette(palette)) => self.perform_palette(palette),
             Some(Overlay::Files(picker)) => {

@@ -84,7 +84,10 @@ pub fn run_with(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut screen = Screen::open()?;
-        let background = if wants_auto && color { Background::ask() } else { Background::default() };
+        let (background, typed) = match wants_auto && color {
+            true => Background::ask()?,
+            false => (Background::default(), Vec::new()),
+        };
         let theme = if wants_auto { Theme::load(background.theme())? } else { theme };
         let theme = if color { theme } else { theme.without_color() };
         screen.capture_mouse(mouse)?;
@@ -92,12 +95,15 @@ pub fn run_with(
             .with_controls(keymap, mouse)
             .with_model(config.model.source.clone());
         app.opened_at(seconds_since_epoch());
-        if !background.typed.is_empty() {
-            app.update(Msg { at: Duration::ZERO, what: What::Paste(background.typed) });
-        }
         let keys = Some(EventStream::new());
         let (outside, results) = Outside::new(config);
-        let mut chat = Chat { app, opened: Instant::now(), send, next_request, outside, keys, editor: None };
+        let opened = Instant::now();
+        let mut chat = Chat { app, opened, send, next_request, outside, background, keys, editor: None };
+        for event in typed {
+            if chat.on_terminal(event, &mut screen)? == Next::Quit {
+                return Ok(());
+            }
+        }
         chat.run(&mut screen, events, results).await?;
         Ok(())
     })
@@ -109,6 +115,8 @@ struct Chat<S, N> {
     send: S,
     next_request: N,
     outside: Outside,
+    /// Keeps an answer of the terminal that comes late from being typed.
+    background: Background,
     /// `None` while another program has the terminal: it must not miss a key.
     keys: Option<EventStream>,
     /// The editor that has the terminal; it gives how it ended.
@@ -157,7 +165,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                 },
                 ended = editor_end(&mut self.editor) => self.on_editor_end(ended, screen)?,
                 key = next_key(&mut self.keys) => match key {
-                    Some(event) => self.on_terminal(event?, screen)?,
+                    Some(event) => self.on_event(event?, screen)?,
                     None => return Ok(()),
                 },
                 event = events.recv(), if engine_runs => match event {
@@ -178,6 +186,15 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
             }
             changed = true;
         }
+    }
+
+    fn on_event(&mut self, event: TerminalEvent, screen: &mut Screen) -> io::Result<Next> {
+        for event in self.background.take(event) {
+            if self.on_terminal(event, screen)? == Next::Quit {
+                return Ok(Next::Quit);
+            }
+        }
+        Ok(Next::GoOn)
     }
 
     fn on_terminal(&mut self, event: TerminalEvent, screen: &mut Screen) -> io::Result<Next> {

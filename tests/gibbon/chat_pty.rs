@@ -114,6 +114,32 @@ fn keys_come_from_the_configuration_and_the_mouse_works() {
     assert_eq!(chat.ends().exit_code(), 2);
 }
 
+/// The screen of `theme = "auto"` in a terminal whose keyboard says `reply` when the program asks for its background's
+/// colour. Ctrl-A goes to the beginning of the question.
+fn automatic_theme(reply: &str) -> (vt100::Color, String) {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(home.path().join("config.toml"), "[screen]\ntheme = \"auto\"\n").expect("it is written");
+    let mut chat = Terminal::start_replying(home.path(), &["chat"], &[], (100, 30), reply);
+    chat.shows("Welcome");
+    let picture = chat.shows_when("what was typed", |picture| picture.contains("hello dome"));
+    let background = chat.background();
+    chat.press(&CTRL_C.repeat(2));
+    assert!(chat.ends().success());
+    (background, picture.0)
+}
+
+#[test]
+fn the_theme_is_light_or_dark_as_the_terminal_is_and_no_key_is_lost() {
+    let (typed, rest) = ("dome\u{1}", "hello ");
+    let (light, picture) = automatic_theme(&format!("{typed}\u{1b}]11;rgb:ffff/ffff/ffff\u{1b}\\{rest}"));
+    assert!(matches!(light, vt100::Color::Rgb(200.., 200.., 200..)), "{light:?}");
+    assert!(!picture.contains("rgb"), "{picture}");
+    let (dark, _) = automatic_theme(&format!("\u{1b}]11;rgb:0000/0000/0000\u{7}{typed}{rest}"));
+    assert!(matches!(dark, vt100::Color::Rgb(..60, ..60, ..60)), "{dark:?}");
+    let (unknown, _) = automatic_theme(&format!("{typed}{rest}"));
+    assert_eq!(unknown, vt100::Color::Default, "the terminal's own");
+}
+
 #[test]
 fn without_a_terminal_it_says_so() {
     let home = tempfile::tempdir().expect("a temporary directory");

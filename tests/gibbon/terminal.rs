@@ -13,10 +13,13 @@ use std::{
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use rustix::termios::{LocalModes, tcgetattr};
 
+/// How a terminal is asked for its background's colour.
+const BACKGROUND_QUERY: &[u8] = b"\x1b]11;?";
+
 /// A program in a terminal of its own.
 pub struct Terminal {
     output: Arc<Output>,
-    keyboard: Box<dyn Write + Send>,
+    keyboard: Arc<Mutex<Box<dyn Write + Send>>>,
     child: Box<dyn Child + Send + Sync>,
     terminal: Box<dyn MasterPty + Send>,
 }
@@ -36,11 +39,17 @@ struct State {
 
 impl Terminal {
     /// Starts the program with these arguments. Everything it keeps is under `home`, and it never uses the network.
-    pub fn start(
+    pub fn start(home: &Path, arguments: &[&str], variables: &[(&str, &str)], size: (u16, u16)) -> Self {
+        Self::start_replying(home, arguments, variables, size, "")
+    }
+
+    /// Starts the program; what comes from the keyboard when it asks for the background's colour is `reply`.
+    pub fn start_replying(
         home: &Path,
         arguments: &[&str],
         variables: &[(&str, &str)],
         (columns, rows): (u16, u16),
+        reply: &str,
     ) -> Self {
         let pair = native_pty_system().openpty(size(columns, rows)).expect("a pseudo-terminal");
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_gibbon"));
@@ -62,17 +71,16 @@ impl Terminal {
         let state = State { screen: vt100::Parser::new(rows, columns, 0), at: Instant::now(), closed: false };
         let output = Arc::new(Output { state: Mutex::new(state), changed: Condvar::new() });
         let reader = pair.master.try_clone_reader().expect("a reader");
-        let keyboard = pair.master.take_writer().expect("a writer");
+        let keyboard = Arc::new(Mutex::new(pair.master.take_writer().expect("a writer")));
         thread::spawn({
-            let output = Arc::clone(&output);
-            move || output.follow(reader)
+            let (output, keyboard, reply) = (Arc::clone(&output), Arc::clone(&keyboard), reply.to_owned());
+            move || output.follow(reader, || type_in(&keyboard, &reply))
         });
         Self { output, keyboard, child, terminal: pair.master }
     }
 
     pub fn press(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).expect("the terminal takes keys");
-        self.keyboard.flush().expect("the terminal takes keys");
+        type_in(&self.keyboard, keys);
     }
 
     pub fn resize(&self, columns: u16, rows: u16) {
@@ -92,6 +100,11 @@ impl Terminal {
     /// What is on the screen now.
     pub fn picture(&self) -> String {
         self.output.locked().screen.screen().contents()
+    }
+
+    /// The background of the screen's first cell.
+    pub fn background(&self) -> vt100::Color {
+        self.output.locked().screen.screen().cell(0, 0).expect("a screen has cells").bgcolor()
     }
 
     /// Waits until the screen shows `text`; fails when the program ends without having shown it.
@@ -147,11 +160,20 @@ impl Output {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads until the program's end of the terminal is closed.
-    fn follow(&self, mut reader: Box<dyn Read + Send>) {
+    /// Reads until the program's end of the terminal is closed. `reply` is called when the program asks for the
+    /// background's colour.
+    fn follow(&self, mut reader: Box<dyn Read + Send>, reply: impl Fn()) {
         let mut bytes = [0; 4096];
+        // What was read, as far as the query may begin in it.
+        let mut tail = Vec::new();
         loop {
             let read = reader.read(&mut bytes).unwrap_or(0);
+            tail.extend_from_slice(&bytes[..read]);
+            if tail.windows(BACKGROUND_QUERY.len()).any(|window| window == BACKGROUND_QUERY) {
+                reply();
+                tail.clear();
+            }
+            tail.drain(..tail.len().saturating_sub(BACKGROUND_QUERY.len() - 1));
             let mut state = self.locked();
             state.at = Instant::now();
             state.screen.process(&bytes[..read]);
@@ -162,6 +184,12 @@ impl Output {
             }
         }
     }
+}
+
+fn type_in(keyboard: &Mutex<Box<dyn Write + Send>>, keys: &str) {
+    let mut keyboard = keyboard.lock().unwrap_or_else(PoisonError::into_inner);
+    keyboard.write_all(keys.as_bytes()).expect("the terminal takes keys");
+    keyboard.flush().expect("the terminal takes keys");
 }
 
 fn size(columns: u16, rows: u16) -> PtySize {

@@ -1,40 +1,64 @@
 //! Whether the terminal is dark or light, for `theme = "auto"`.
 //!
-//! The terminal is asked and its answer comes among the keys. Keys that are there already are not to be mixed up with
-//! it, so nothing is asked then; those that are typed until it comes are given back.
+//! The terminal is asked, and its answer comes among the keys: crossterm, which reads everything that comes, takes it
+//! for Alt-] and characters after it. They are taken out here, and whatever else comes goes on in its order, so that
+//! no key is lost, whether the terminal answers at once, late, or never.
 
-use std::time::Duration;
+use std::{
+    env, io,
+    time::{Duration, Instant},
+};
 
-use terminal_colorsaurus::{Error, QueryOptions, background_color};
+use crossterm::{
+    event::{self, Event, KeyCode, KeyEvent, KeyModifiers},
+    execute,
+    style::Print,
+};
 
+/// Asks for the background's colour (OSC 11).
+const QUESTION: &str = "\u{1b}]11;?\u{1b}\\";
 /// The answer comes within a few milliseconds; the first picture does not wait longer than this.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// From then on no answer is expected any more: one over a slow connection has come.
+const LATEST: Duration = Duration::from_secs(5);
+/// More characters than an answer has after the `]`.
+const LONGEST: usize = 40;
+/// What is typed for an answer begins so.
+const BEGINNING: &str = "11;";
 
-/// What the terminal says about its background.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The terminal's answer, as far as it has come.
+#[derive(Debug, Default)]
 pub struct Background {
-    /// `None` where the terminal does not say.
-    pub is_light: Option<bool>,
-    /// What was typed before the answer came.
-    pub typed: String,
+    /// `None` where the terminal has not said.
+    is_light: Option<bool>,
+    /// When it was asked, while its answer has not come.
+    asked: Option<Instant>,
+    /// What may be the beginning of the answer: events, and their characters after the `]`.
+    held: Vec<Event>,
+    text: String,
 }
 
 impl Background {
-    /// Asks the terminal, which has to be in raw mode.
-    pub fn ask() -> Self {
-        if crossterm::event::poll(Duration::ZERO).unwrap_or(true) {
-            return Self::default();
+    /// Asks the terminal, which has to be in raw mode, and waits a little. The events are what came beside the answer.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written to or read from.
+    pub fn ask() -> io::Result<(Self, Vec<Event>)> {
+        let mut background = Self::default();
+        let mut others = Vec::new();
+        if !understands() {
+            return Ok((background, others));
         }
-        let mut options = QueryOptions::default();
-        options.timeout = PATIENCE;
-        match background_color(options) {
-            Ok(color) => Self { is_light: Some(color.perceived_lightness() > 0.5), typed: String::new() },
-            Err(Error::Parse(answer)) => Self::among_keys(&answer),
-            Err(error) => {
-                tracing::info!("the terminal does not say whether it is dark or light: {error}");
-                Self::default()
-            }
+        execute!(io::stdout(), Print(QUESTION))?;
+        let asked = Instant::now();
+        background.asked = Some(asked);
+        while background.asked.is_some() && event::poll(PATIENCE.saturating_sub(asked.elapsed()))? {
+            others.extend(background.take(event::read()?));
         }
+        if background.is_light.is_none() {
+            tracing::info!("the terminal does not say whether it is dark or light");
+        }
+        Ok((background, others))
     }
 
     /// The theme for this background.
@@ -46,18 +70,71 @@ impl Background {
         }
     }
 
-    /// Takes keys and answer apart: `hel\x1b]11;rgb:0000/0000/0000\x1b\\`.
-    fn among_keys(answer: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(answer);
-        let (typed, color) = text.split_once("\u{1b}]11;").unwrap_or((&text, ""));
-        let typed = typed.chars().filter(|character| !character.is_control()).collect();
-        Self { is_light: is_light(color), typed }
+    /// Keeps an event that may belong to the answer; gives back those that turn out not to.
+    pub fn take(&mut self, event: Event) -> Vec<Event> {
+        if self.asked.is_none_or(|asked| asked.elapsed() > LATEST) {
+            self.asked = None;
+            self.held.push(event);
+            return std::mem::take(&mut self.held);
+        }
+        let key = match &event {
+            Event::Key(key) => Some(*key),
+            _ => None,
+        };
+        if key.is_some_and(begins) {
+            let others = std::mem::replace(&mut self.held, vec![event]);
+            self.text.clear();
+            return others;
+        }
+        if !self.held.is_empty() {
+            if let Some(character) = key.and_then(|key| self.continued_by(key)) {
+                self.text.push(character);
+                self.held.push(event);
+                return Vec::new();
+            }
+            if key.is_some_and(ends) && self.text.starts_with(BEGINNING) {
+                self.is_light = is_light(&self.text[BEGINNING.len()..]);
+                self.asked = None;
+                self.held.clear();
+                return Vec::new();
+            }
+        }
+        self.held.push(event);
+        std::mem::take(&mut self.held)
+    }
+
+    /// The character of a key that an answer may go on with.
+    fn continued_by(&self, key: KeyEvent) -> Option<char> {
+        let plain = (key.modifiers - KeyModifiers::SHIFT).is_empty();
+        let KeyCode::Char(character) = key.code else { return None };
+        let expected = match BEGINNING.chars().nth(self.text.len()) {
+            Some(expected) => character == expected,
+            None => character.is_ascii_hexdigit() || "rgb:/".contains(character),
+        };
+        (plain && expected && self.text.len() < LONGEST).then_some(character)
     }
 }
 
-/// Whether `rgb:ffff/ffff/ffff` and what ends it is a light colour.
+/// Others print what they do not understand.
+fn understands() -> bool {
+    let name = env::var("TERM").unwrap_or_default();
+    !(name.is_empty() || name == "dumb" || name.starts_with("eterm"))
+}
+
+/// `ESC ]`, as crossterm reads it.
+fn begins(key: KeyEvent) -> bool {
+    (key.code, key.modifiers) == (KeyCode::Char(']'), KeyModifiers::ALT)
+}
+
+/// `ESC \` or BEL, as crossterm reads them.
+fn ends(key: KeyEvent) -> bool {
+    let end = (key.code, key.modifiers);
+    end == (KeyCode::Char('\\'), KeyModifiers::ALT) || end == (KeyCode::Char('g'), KeyModifiers::CONTROL)
+}
+
+/// Whether `rgb:ffff/ffff/ffff` is a light colour.
 fn is_light(color: &str) -> Option<bool> {
-    let channels = color.strip_prefix("rgb:")?.trim_end_matches(['\u{7}', '\u{1b}', '\\']);
+    let channels = color.strip_prefix("rgba:").or_else(|| color.strip_prefix("rgb:"))?;
     let mut parts = channels.split('/').map(|digits| {
         let most = 16f32.powi(i32::try_from(digits.len()).ok()?) - 1.0;
         Some(u16::from_str_radix(digits, 16).ok()? as f32 / most)
@@ -70,20 +147,68 @@ fn is_light(color: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn keys_before_the_answer_are_given_back() {
-        let dark = Background::among_keys("héllo\r\u{1b}]11;rgb:1111/1212/1313\u{1b}\\".as_bytes());
-        assert_eq!(dark, Background { is_light: Some(false), typed: "héllo".to_owned() });
-        let light = Background::among_keys(b"\x1b]11;rgb:ff/fe/fd\x07");
-        assert_eq!(light, Background { is_light: Some(true), typed: String::new() });
-        assert_eq!(light.theme(), "light");
+    /// What crossterm makes of these bytes, as far as they are used here.
+    fn events(text: &str) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut characters = text.chars();
+        while let Some(character) = characters.next() {
+            let (code, modifiers) = match character {
+                '\u{1b}' => (characters.next().expect("not at the end"), KeyModifiers::ALT),
+                '\u{7}' => ('g', KeyModifiers::CONTROL),
+                upper if upper.is_ascii_uppercase() => (upper, KeyModifiers::SHIFT),
+                other => (other, KeyModifiers::NONE),
+            };
+            events.push(Event::Key(KeyEvent::new(KeyCode::Char(code), modifiers)));
+        }
+        events
+    }
+
+    /// What comes beside the answer, and what the answer says.
+    fn taken(text: &str) -> (Vec<Event>, Option<bool>) {
+        let mut background = Background { asked: Some(Instant::now()), ..Background::default() };
+        let mut others = Vec::new();
+        for event in events(text) {
+            others.extend(background.take(event));
+        }
+        others.extend(std::mem::take(&mut background.held));
+        (others, background.is_light)
     }
 
     #[test]
-    fn an_answer_that_is_none_changes_nothing() {
-        for answer in ["", "abc", "\u{1b}]11;", "\u{1b}]11;rgb:", "\u{1b}]11;rgb:1/2", "\u{1b}]11;rgb:x/y/z"]
-        {
-            assert_eq!(Background::among_keys(answer.as_bytes()).theme(), "ansi", "{answer:?}");
+    fn the_answer_is_found_among_the_keys() {
+        for (text, others, is_light) in [
+            ("\u{1b}]11;rgb:1111/1212/1313\u{1b}\\", "", false),
+            ("hé\u{1b}]11;rgb:FF/fe/fd\u{7}l\u{7}", "hél\u{7}", true),
+            ("\u{1b}]\u{1b}]11;rgba:ffff/ffff/ffff/0000\u{1b}\\", "\u{1b}]", true),
+            ("\u{1b}]11;rgb:0/0/0\u{7}\u{1b}]11;rgb:f/f/f\u{7}", "\u{1b}]11;rgb:f/f/f\u{7}", false),
+        ] {
+            assert_eq!(taken(text), (events(others), Some(is_light)), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_no_answer_goes_on_as_it_came() {
+        for text in [
+            "",
+            "abc",
+            "\u{1b}]",
+            "\u{1b}]11",
+            "\u{1b}]12;rgb:0/0/0\u{7}",
+            "\u{1b}]11;rgb:0/0 0\u{7}",
+            "\u{1b}]x\u{7}",
+            "\u{1b}]11;rgb:0000000000000000000000000000000000000000000000000",
+        ] {
+            assert_eq!(taken(text), (events(text), None), "{text:?}");
+        }
+        let (others, is_light) = taken("\u{1b}]11;rgb:1/2\u{7}");
+        assert_eq!((others, is_light), (Vec::new(), None), "an answer that says nothing");
+    }
+
+    #[test]
+    fn after_a_while_no_answer_is_expected() {
+        let long_ago = Instant::now().checked_sub(LATEST + PATIENCE);
+        let mut background = Background { asked: long_ago, ..Background::default() };
+        let typed = events("\u{1b}]11;");
+        assert_eq!(background.take(typed[0].clone()), typed[..1]);
     }
 }

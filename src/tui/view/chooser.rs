@@ -31,19 +31,14 @@ pub fn draw(chooser: &Chooser, screen: Size, theme: &Theme, buffer: &mut Buffer)
     let cursor = draw_field(&chooser.field, &chooser.placeholder, field, theme, buffer);
     draw_rule(Rect { y: field.bottom(), ..field }.intersection(card), theme, buffer);
     if chooser.shown().is_empty() {
-        draw_rows(&[Row::new(vec![Piece::new(chooser.nothing.as_str(), Role::Muted)])], theme, list, buffer);
+        let words = if chooser.is_searching() { "Searching …" } else { &chooser.nothing };
+        draw_rows(&[Row::new(vec![Piece::new(words, Role::Muted)])], theme, list, buffer);
     }
-    let visible = chooser.shown().iter().enumerate().skip(chooser.top());
-    for ((index, shown), y) in visible.zip(list.top()..list.bottom()) {
+    let visible = chooser.visible(list.height.into());
+    for (index, (shown, y)) in visible.iter().zip(list.top()..).enumerate() {
         let place = Rect { y, height: 1, ..list };
-        draw_choice(
-            &chooser.choices()[shown.choice],
-            shown,
-            index == chooser.selected(),
-            place,
-            theme,
-            buffer,
-        );
+        let is_selected = chooser.top() + index == chooser.selected();
+        draw_choice(&chooser.choices()[shown.choice], shown, is_selected, place, theme, buffer);
     }
     cursor
 }

@@ -25,7 +25,7 @@ pub fn draw(themes: &ThemeChooser, screen: Size, theme: &Theme, buffer: &mut Buf
         let width = (SAMPLE_WIDTH as u16).min(list.width / 2);
         // With the column beside the list, over which the selection reaches, too.
         let sample = Rect { x: list.right() - width, y, width: width + 1, height: 1 };
-        draw_sample(&themes.themes[shown.choice], sample, buffer);
+        draw_sample(&themes.themes[*shown], sample, buffer);
     }
     cursor
 }
