@@ -2,6 +2,7 @@
 //! index, so that it never waits for an answer under way.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::mpsc::Receiver,
 };
@@ -12,7 +13,7 @@ use super::{
     keeper::Events,
     protocol::{
         CatalogueQuery, CatalogueReply, CatalogueRequest, DocumentText, Event, Failure, FailureKind,
-        IndexedFile, Outcome,
+        IndexedFile, Outcome, Passage,
     },
     visible::visible,
 };
@@ -22,7 +23,7 @@ use crate::{
     corpus::{Document, FileEntry, read::read},
 };
 
-/// Larger documents are not handed over: the screen would keep them in memory, cut into lines.
+/// Of larger documents so much is handed over: the screen keeps it in memory, cut into lines.
 const DOCUMENT_BYTES: usize = 8 << 20;
 
 /// Carries out requests in order until the engine ends.
@@ -40,8 +41,8 @@ pub(super) fn run(config: &Config, requests: &Receiver<CatalogueRequest>, events
 fn look_up(config: &Config, query: CatalogueQuery) -> Result<CatalogueReply, Failure> {
     Ok(match query {
         CatalogueQuery::Files => files(config)?,
-        CatalogueQuery::Document { path } => {
-            CatalogueReply::Document(document(config, &path, DOCUMENT_BYTES)?)
+        CatalogueQuery::Document { path, passage } => {
+            CatalogueReply::Document(document(config, &path, &passage, DOCUMENT_BYTES)?)
         }
         CatalogueQuery::Chats { words } => CatalogueReply::Chats(chats::find_chats(config, &words)?),
         CatalogueQuery::Chat { id } => CatalogueReply::Chat(chats::chat(config, id)?),
@@ -73,8 +74,8 @@ fn files(config: &Config) -> Result<CatalogueReply, Failure> {
 }
 
 /// Reads an indexed file again. What the catalogue does not hold is not read, nor what a link has been put in the way
-/// of since, and only the content that was indexed is handed over; none of more than `most` bytes.
-fn document(config: &Config, path: &Path, most: usize) -> Result<DocumentText, Failure> {
+/// of since, and only the content that was indexed is handed over: of more than `most` bytes, what is around `passage`.
+fn document(config: &Config, path: &Path, passage: &Passage, most: usize) -> Result<DocumentText, Failure> {
     let data = &config.paths.data;
     let found = match Catalogue::exists(data) {
         true => Catalogue::open(data)?.file_at(path)?,
@@ -82,14 +83,45 @@ fn document(config: &Config, path: &Path, most: usize) -> Result<DocumentText, F
     };
     let Some((root, relative, record)) = found else { return Err(not_indexed(path)) };
     let document = read_again(config, &root, relative, &record)?;
-    if document.text.len() > most {
-        return Err(Failure::new(
-            FailureKind::BadRequest,
-            format!("{} is too large to be shown whole", path.display()),
-            "Open it in your editor.",
-        ));
+    let whole = visible(&document.text);
+    let Range { start, end } = window(&whole, passage, most);
+    let line = whole[..start].matches('\n').count() + 1;
+    Ok(DocumentText {
+        path: document.path,
+        text: whole[start..end].to_owned(),
+        first_line: u32::try_from(line).unwrap_or(u32::MAX),
+        is_whole: end - start == whole.len(),
+    })
+}
+
+/// The bytes of `text` to show: all of them, or about `most` of them with the passage in their middle, from the
+/// beginning of a line on and to the end of one, as far as lines are short.
+fn window(text: &str, passage: &Passage, most: usize) -> Range<usize> {
+    if text.len() <= most {
+        return 0..text.len();
     }
-    Ok(DocumentText { path: document.path, text: visible(&document.text).into_owned() })
+    let from = passage.line.map_or(0, |line| line_start(text, line));
+    let found = text[from..].find(&passage.text).map(|at| from + at).or_else(|| text.find(&passage.text));
+    let middle = found.unwrap_or(from);
+    let start = boundary_before(text, middle.saturating_sub(most / 2).min(text.len() - most));
+    let end = boundary_before(text, start + most);
+    let first_line = text[start..middle].find('\n').filter(|_| start > 0).map_or(start, |at| start + at + 1);
+    let last_line = text[middle..end].rfind('\n').filter(|_| end < text.len());
+    first_line..last_line.map_or(end, |at| middle + at + 1)
+}
+
+/// The last place for a cut up to byte `at`.
+fn boundary_before(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// Where the line of this number begins, from 1; the end of a text with fewer.
+fn line_start(text: &str, line: u32) -> usize {
+    let before = (line as usize).saturating_sub(1);
+    text.split_inclusive('\n').take(before).map(str::len).sum()
 }
 
 fn read_again(

@@ -67,7 +67,7 @@ impl App {
             }
             Command::Search(request) => self.searches.push((request.id, request.question)),
             Command::Catalogue(request) => match &request.query {
-                CatalogueQuery::Document { path } => self.on_document_sent(request.id, path),
+                CatalogueQuery::Document { path, .. } => self.on_document_sent(request.id, path),
                 CatalogueQuery::Files => self.on_files_sent(request.id),
                 query => self.on_chats_sent(request.id, query),
             },

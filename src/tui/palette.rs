@@ -42,11 +42,15 @@ impl Palette {
 
 fn actions(app: &App) -> impl Iterator<Item = (Choice, Doing)> {
     let mut seen = vec![Action::OpenPalette];
+    let contexts = app.contexts();
     available(app).filter_map(move |binding| {
         if seen.contains(&binding.action) {
             return None;
         }
         seen.push(binding.action);
+        // Of several keys for the same, the one that works where the keyboard is.
+        let works = |other: &&Binding| other.action == binding.action && contexts.contains(&other.context);
+        let binding = keys::bindings().find(works).unwrap_or(binding);
         let key = app.keymap.chords(binding).first().map(|chord| chord.name()).unwrap_or_default();
         let choice = Choice::new(binding.description).note(binding.context.title());
         Some((choice.key(key).keywords(binding.name), Doing::Action(binding.action)))

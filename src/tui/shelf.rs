@@ -10,7 +10,7 @@ use super::{
     text::{Piece, Row, width, wrap},
     theme::Role,
 };
-use crate::engine::{CacheOrigin, ChunkReason, Failure, RequestId, RetrievedChunk};
+use crate::engine::{CacheOrigin, ChunkReason, DocumentText, Failure, RequestId, RetrievedChunk};
 
 /// Rows of a source in the list: its label, and where it stands.
 pub const ITEM_ROWS: usize = 2;
@@ -48,6 +48,8 @@ pub enum DocumentState {
         place: Place,
         /// The chunk is in it.
         found: bool,
+        /// Not a part of it only.
+        is_whole: bool,
     },
     Failed(Failure),
 }
@@ -99,15 +101,16 @@ impl OpenDocument {
     }
 
     /// Shows the document's text around `chunk`.
-    pub fn show(&mut self, text: String, chunk: &RetrievedChunk) {
-        let reader = Box::new(Reader::new(text, chunk.lines.map(|_| 1), &[]));
-        self.state = DocumentState::Shown { reader, place: Place::default(), found: false };
+    pub fn show(&mut self, document: DocumentText, chunk: &RetrievedChunk) {
+        let DocumentText { text, first_line, is_whole, .. } = document;
+        let reader = Box::new(Reader::new(text, chunk.lines.map(|_| first_line), &[]));
+        self.state = DocumentState::Shown { reader, place: Place::default(), found: false, is_whole };
         self.turn_to(chunk);
     }
 
     /// Turns to another chunk of the same document.
     pub fn turn_to(&mut self, chunk: &RetrievedChunk) {
-        let DocumentState::Shown { reader, place, found } = &mut self.state else { return };
+        let DocumentState::Shown { reader, place, found, .. } = &mut self.state else { return };
         let from = chunk.lines.map_or(0, |(first, _)| reader.line_start(first));
         let body = body(chunk).trim_end();
         let start = find(reader.text(), body, from);
@@ -249,6 +252,12 @@ mod tests {
         }
     }
 
+    /// A document, or the part of it from this line on.
+    fn text(text: &str, first_line: u32) -> DocumentText {
+        let (path, text) = ("docs/a.md".into(), text.to_owned());
+        DocumentText { path, text, first_line, is_whole: first_line == 1 }
+    }
+
     fn heights(height: u16, sources: usize, facts: usize, document: bool) -> [u16; 3] {
         let places = places(Rect::new(0, 0, 40, height), sources, facts, document);
         [places.list.height, places.facts.height, places.text.height]
@@ -305,7 +314,7 @@ mod tests {
     fn the_chunk_is_found_in_its_document() {
         let source = chunk("a.md", "x\nthe dome\n", &[(7 + 6, 7 + 10)]);
         let mut document = OpenDocument::asked("docs/a.md".into());
-        document.show("x\nthe dome\nx\nthe dome\nend".to_owned(), &source);
+        document.show(text("x\nthe dome\nx\nthe dome\nend", 1), &source);
         let DocumentState::Shown { reader, found, .. } = &document.state else { panic!("it is shown") };
         assert!(found);
         let rows = reader.rows(Place::default(), 40, 9);
@@ -313,7 +322,14 @@ mod tests {
         assert_eq!(texts, ["1  x", "2  the dome", "3▌ x", "4▌ the dome", "5  end"]);
         assert_eq!(rows[3].pieces.last(), Some(&Piece::new("dome", Role::Match)));
 
-        document.show("something else".to_owned(), &source);
+        document.show(text("the dome\nx\nthe dome\nend", 2), &source);
+        let DocumentState::Shown { reader, place, found: true, is_whole: false } = &document.state else {
+            panic!("{document:?}")
+        };
+        let texts: Vec<_> = reader.rows(*place, 40, 9).iter().map(Row::text).collect();
+        assert_eq!(texts, ["2  the dome", "3▌ x", "4▌ the dome", "5  end"], "the lines keep their numbers");
+
+        document.show(text("something else", 1), &source);
         assert!(matches!(document.state, DocumentState::Shown { found: false, .. }));
     }
 }

@@ -15,7 +15,7 @@ use super::{
     theme::Role,
 };
 use crate::engine::{
-    CatalogueQuery, CatalogueRequest, Command, DocumentText, Failure, RequestId, RetrievedChunk,
+    CatalogueQuery, CatalogueRequest, Command, DocumentText, Failure, Passage, RequestId, RetrievedChunk,
 };
 
 impl App {
@@ -104,20 +104,24 @@ impl App {
         }
     }
 
-    /// Shows the document of the selected source: `before`, where it is the same, or else the engine is asked for it.
+    /// Shows the document of the selected source: `before`, where that is the whole of the same, or else the engine is
+    /// asked for it.
     fn open_document(&mut self, before: Option<OpenDocument>) -> Vec<Effect> {
         let Some(chunk) = self.selected_source().map(|source| source.chunk.clone()) else {
             return Vec::new();
         };
         let shown = |document: &OpenDocument| {
-            document.path == chunk.path && matches!(document.state, DocumentState::Shown { .. })
+            document.path == chunk.path
+                && matches!(document.state, DocumentState::Shown { is_whole: true, .. })
         };
         if let Some(mut document) = before.filter(shown) {
             document.turn_to(&chunk);
             self.shelf.document = Some(document);
             return Vec::new();
         }
-        let query = CatalogueQuery::Document { path: chunk.path.clone() };
+        let text = shelf::body(&chunk).trim_end().to_owned();
+        let passage = Passage { line: chunk.lines.map(|(first, _)| first), text };
+        let query = CatalogueQuery::Document { path: chunk.path.clone(), passage };
         let effects =
             self.ask_engine(Command::Catalogue(CatalogueRequest { id: RequestId::default(), query }));
         if !effects.is_empty() {
@@ -139,7 +143,7 @@ impl App {
     pub(super) fn on_document(&mut self, id: RequestId, text: DocumentText) {
         let Some(chunk) = self.selected_source().map(|source| source.chunk.clone()) else { return };
         if let Some(document) = self.awaited_document(id) {
-            document.show(text.text, &chunk);
+            document.show(text, &chunk);
         }
     }
 
@@ -233,17 +237,19 @@ impl App {
         Vec::new()
     }
 
-    /// What is known of a source beside its text, and that it is not in its document any more where that is so.
+    /// What is known of a source beside its text, and what there is to say of its document: that the source is not in
+    /// it any more, or that a part of it is shown.
     pub(super) fn source_facts(&self, source: &Source<'_>, columns: usize) -> Vec<Row> {
-        let lost = self
-            .shelf
-            .document
-            .as_ref()
-            .is_some_and(|document| matches!(document.state, DocumentState::Shown { found: false, .. }));
         let mut rows = Vec::new();
-        if lost {
-            let words = "The chunk is not in the file any more.";
-            rows.extend(wrap(&[Piece::new(words, Role::Warning)], columns, 0));
+        let mut say = |words: &str, role| rows.extend(wrap(&[Piece::new(words, role)], columns, 0));
+        match self.shelf.document.as_ref().map(|document| &document.state) {
+            Some(DocumentState::Shown { found: false, .. }) => {
+                say("The chunk is not in the file any more.", Role::Warning);
+            }
+            Some(DocumentState::Shown { is_whole: false, .. }) => {
+                say("A part of the document: it is too large to be shown whole.", Role::Accent);
+            }
+            _ => {}
         }
         rows.extend(shelf::facts(source, columns));
         rows

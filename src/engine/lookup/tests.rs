@@ -48,9 +48,14 @@ impl Fixture {
     }
 
     fn document(&self, name: &str) -> Result<String, String> {
-        let text = document(&self.config, &self.root().join(name), 40).map(|document| document.text);
+        let path = self.root().join(name);
+        let text = document(&self.config, &path, &Passage::default(), 80).map(|document| document.text);
         text.map_err(|failure| failure.message)
     }
+}
+
+fn document_query(path: &str) -> CatalogueQuery {
+    CatalogueQuery::Document { path: path.into(), passage: Passage::default() }
 }
 
 #[test]
@@ -72,7 +77,7 @@ fn nothing_indexed_is_an_empty_list_and_creates_nothing() {
     let config = Config::with_paths(paths);
     let empty = CatalogueReply::Files { roots: Vec::new(), files: Vec::new() };
     assert_eq!(look_up(&config, CatalogueQuery::Files).unwrap(), empty);
-    let missing = look_up(&config, CatalogueQuery::Document { path: "/etc/passwd".into() }).unwrap_err();
+    let missing = look_up(&config, document_query("/etc/passwd")).unwrap_err();
     assert_eq!(missing.kind, FailureKind::BadRequest);
     assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0);
 }
@@ -110,9 +115,38 @@ fn only_what_was_indexed_is_read() {
 }
 
 #[test]
-fn a_document_that_no_screen_should_hold_is_refused() {
-    let fixture = Fixture::new(&[("long.txt", "more than forty bytes, all of them harmless")]);
-    assert!(fixture.document("long.txt").unwrap_err().contains("too large"));
+fn of_a_document_that_no_screen_should_hold_comes_what_is_around_the_passage() {
+    let text: String = (1..=100).map(|number| format!("line {number}\n")).collect();
+    let fixture = Fixture::new(&[("long.txt", &text)]);
+    let shown = |line, passage: &str| {
+        let passage = Passage { line, text: passage.to_owned() };
+        document(&fixture.config, &fixture.root().join("long.txt"), &passage, 40).unwrap()
+    };
+    let middle = shown(Some(50), "line 50");
+    assert_eq!((middle.text.as_str(), middle.first_line), ("line 48\nline 49\nline 50\nline 51\n", 48));
+    assert!(!middle.is_whole);
+    assert_eq!(shown(None, "line 50"), middle, "formats without lines");
+    assert_eq!(shown(Some(1), "").text, "line 1\nline 2\nline 3\nline 4\nline 5\n");
+    assert!(shown(Some(100), "line 100").text.ends_with("line 99\nline 100\n"));
+    assert_eq!(shown(Some(70), "not there").first_line, 68, "where it was");
+}
+
+#[test]
+fn windows_are_stretches_of_the_text() {
+    let passage = |line, text: &str| Passage { line, text: text.to_owned() };
+    for text in
+        ["äöü".repeat(40), "日本語の文書\n".repeat(9), "x".repeat(100), format!("a\n{}\nb", "é".repeat(60))]
+    {
+        for most in 16..text.len() + 2 {
+            for passage in
+                [passage(None, "語"), passage(Some(3), ""), passage(Some(900), "b"), passage(None, "é")]
+            {
+                let window = window(&text, &passage, most);
+                assert!(text.get(window.clone()).is_some_and(|shown| !shown.is_empty()), "{window:?}");
+                assert!(window.len() <= most, "{window:?}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -121,7 +155,7 @@ fn requests_are_answered_in_order_and_a_bad_one_ends_none() {
     let (send, requests) = std::sync::mpsc::channel();
     let (events, mut told) = tokio::sync::mpsc::unbounded_channel();
     let queries = [
-        CatalogueQuery::Document { path: "/nowhere".into() },
+        document_query("/nowhere"),
         CatalogueQuery::RenameChat { id: crate::engine::ChatId(9), title: "x".into() },
         CatalogueQuery::Chats { words: String::new() },
     ];

@@ -17,9 +17,11 @@ pub struct CatalogueRequest {
 pub enum CatalogueQuery {
     /// What the user added, with everything indexed in it.
     Files,
-    /// The whole text of an indexed file, at its path as the index has it.
+    /// The text of an indexed file, at its path as the index has it: all of it, or what is around a passage of it where
+    /// that is too much to be shown.
     Document {
         path: PathBuf,
+        passage: Passage,
     },
     /// The chats, the latest first; with words, those in whose title or messages all of them occur.
     Chats {
@@ -61,12 +63,24 @@ pub struct IndexedFile {
     pub chunks: usize,
 }
 
+/// A place in a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Passage {
+    /// The line from which on it is looked for, from 1, where the format has lines.
+    pub line: Option<u32>,
+    pub text: String,
+}
+
 /// An indexed file's text, as it was cut into chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentText {
     pub path: PathBuf,
     /// Lines are those that [`RetrievedChunk::lines`] counts, where the format has lines.
     pub text: String,
+    /// The number of the first line of `text`, from 1.
+    pub first_line: u32,
+    /// `text` is all that the document has.
+    pub is_whole: bool,
 }
 
 /// A chat, for lists.

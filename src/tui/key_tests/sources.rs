@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::{
-    engine::{CatalogueQuery, CatalogueReply, CatalogueRequest, DocumentText, IndexedFile, Pin, Selection},
+    engine::{
+        CatalogueQuery, CatalogueReply, CatalogueRequest, DocumentText, IndexedFile, Passage, Pin, Selection,
+    },
     tui::{
         chips::Choice,
         keys::SourcesAction,
@@ -145,14 +147,37 @@ fn document(app: &App) -> &DocumentState {
     &app.shelf.document.as_ref().expect("a document is open").state
 }
 
+/// What the engine is asked for to show the document of a chunk.
+fn document_query(rank: usize) -> CatalogueQuery {
+    let chunk = chunk(rank);
+    let passage = Passage { line: Some(1), text: chunk.text.trim_end().to_owned() };
+    CatalogueQuery::Document { path: chunk.path, passage }
+}
+
+fn document_text(text: String, is_whole: bool) -> DocumentText {
+    DocumentText { path: "docs/file1.md".into(), text, first_line: 1, is_whole }
+}
+
+#[test]
+fn a_part_of_a_document_is_asked_for_again_for_another_chunk_of_it() {
+    let mut app = at_sources();
+    app.shelf.document = Some(OpenDocument::asked("docs/file2.md".into()));
+    if let Some(document) = &mut app.shelf.document {
+        document.show(document_text(chunk(2).text, false), &chunk(1));
+    }
+    let effects = press_code(&mut app, KeyCode::Down);
+    let request = CatalogueRequest { id: RequestId::default(), query: document_query(2) };
+    assert_eq!(effects, [Effect::Send(Command::Catalogue(request))]);
+}
+
 fn open_document(app: &mut App, chord: Chord) {
     let effects = press(app, chord);
-    let query = CatalogueQuery::Document { path: "docs/file1.md".into() };
+    let query = document_query(1);
     let command = Command::Catalogue(CatalogueRequest { id: RequestId::default(), query });
     assert_eq!(effects, [Effect::Send(command.clone())]);
     tell(app, What::Sent(command.with_id(DOCUMENT_ID)));
     let text = format!("{}the end\n", chunk(1).text);
-    let reply = CatalogueReply::Document(DocumentText { path: "docs/file1.md".into(), text });
+    let reply = CatalogueReply::Document(document_text(text, true));
     engine(app, Event::Done { id: DOCUMENT_ID, outcome: Outcome::Catalogue(reply) });
 }
 
@@ -268,11 +293,11 @@ fn an_open_document_follows_the_selection_and_takes_no_late_reply() {
     let mut app = at_sources();
     open_document(&mut app, ENTER);
     let effects = press_code(&mut app, KeyCode::Down);
-    let query = CatalogueQuery::Document { path: "docs/file2.md".into() };
+    let query = document_query(2);
     let command = Command::Catalogue(CatalogueRequest { id: RequestId::default(), query });
     assert_eq!(effects, [Effect::Send(command)]);
     assert_eq!(app.shelf.document, Some(OpenDocument::asked("docs/file2.md".into())));
-    let late = DocumentText { path: "docs/file1.md".into(), text: "late".to_owned() };
+    let late = document_text("late".to_owned(), true);
     let outcome = Outcome::Catalogue(CatalogueReply::Document(late));
     engine(&mut app, Event::Done { id: DOCUMENT_ID, outcome });
     assert_eq!(document(&app), &DocumentState::Asked(None));

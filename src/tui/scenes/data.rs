@@ -100,7 +100,7 @@ pub fn document() -> DocumentText {
         ## Moving it by hand\n\nThe crank hangs beside the door. Sixty turns are one degree.\n\
         Two people take turns; the third watches the cables.\n"
     );
-    DocumentText { path: chunk.path, text }
+    DocumentText { path: chunk.path, text, first_line: 1, is_whole: true }
 }
 
 /// The files that are indexed.

@@ -13,6 +13,7 @@ use crate::engine::{CatalogueReply, ChunkReason, Event, Failure, FailureKind, Ou
 pub const SCENES: &[Scene] = &[
     Scene { name: "sources", description: "The second source of an answer is selected.", build: sources },
     Scene { name: "document", description: "The document around a source.", build: around },
+    Scene { name: "document_part", description: "A part of a document that is too large to be shown whole.", build: part },
     Scene { name: "document_changed", description: "A document that cannot be shown says why.", build: changed },
     Scene { name: "chosen", description: "A question with a pinned chunk, a dropped one and a scope.", build: chosen },
     Scene { name: "files", description: "Choosing a file or folder to ask about.", build: choosing },
@@ -38,6 +39,18 @@ fn around(stage: &mut Stage) {
     stage.press(KeyCode::Enter);
     let outcome = Outcome::Catalogue(CatalogueReply::Document(document()));
     stage.engine(Event::Done { id: stage.id(), outcome });
+}
+
+fn part(stage: &mut Stage) {
+    at_sources(stage);
+    stage.press(KeyCode::Enter);
+    let mut text = document();
+    // From the heading over the source on.
+    let (before, after) = text.text.split_once("## Closing").unwrap_or_default();
+    text.first_line = before.matches('\n').count() as u32 + 1;
+    text.text = format!("## Closing{after}");
+    text.is_whole = false;
+    stage.engine(Event::Done { id: stage.id(), outcome: Outcome::Catalogue(CatalogueReply::Document(text)) });
 }
 
 fn changed(stage: &mut Stage) {

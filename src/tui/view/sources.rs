@@ -201,11 +201,11 @@ fn text(app: &App, source: &Source<'_>, area: Rect) -> (String, Vec<Row>) {
             }
             (String::new(), rows)
         }
-        Some(DocumentState::Shown { reader, place, .. }) => {
+        Some(DocumentState::Shown { reader, place, is_whole, .. }) => {
             let place = (*place).min(reader.last(columns, height));
             let line = thousands(reader.line_number(place) as usize);
-            let of = thousands(reader.lines());
-            (format!(" line {line} of {of} "), reader.rows(place, columns, height))
+            let of = if *is_whole { format!("of {} ", thousands(reader.lines())) } else { String::new() };
+            (format!(" line {line} {of}"), reader.rows(place, columns, height))
         }
         None => {
             let reader = shelf::chunk_reader(source.chunk);

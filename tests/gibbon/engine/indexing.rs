@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use gibbon::engine::{AskRequest, Command, Event, FailureKind, Hold, IndexPhase, Progress, RequestId, Unit};
+use gibbon::engine::{
+    AskRequest, Command, Event, FailureKind, Hold, IndexPhase, Outcome, Progress, RequestId, Unit,
+};
 
 use super::{QUESTION, Running};
 
@@ -18,14 +20,45 @@ fn question() -> AskRequest {
     AskRequest { question: QUESTION.into(), ..AskRequest::default() }
 }
 
-/// Starts an index run and pauses it in its encoding.
-fn paused_in_encoding(running: &mut Running) -> RequestId {
-    let id = running.send(running.index_request(true));
-    running.wait_for(|event| matches!(event, Event::Estimated { .. }).then_some(()));
-    running.engine().send(Command::Pause(id));
-    let at = progress(running, id, |progress| progress.hold == Some(Hold::Paused));
-    assert!(at.phase == IndexPhase::Encode && at.done < at.total, "{at:?}");
-    id
+/// Engines that are tried before a message is said never to come in time.
+const ATTEMPTS: usize = 20;
+
+/// What `attempt` makes of an engine of its own; `None` where its message came when the run was past the place that it
+/// is about, which says nothing of the engine: then it is tried again.
+fn in_time<T>(attempt: impl Fn(Running) -> Option<T>) -> T {
+    (0..ATTEMPTS).find_map(|_| attempt(Running::start())).expect("a run that takes longer than a message")
+}
+
+/// The hold that a run is in, for the first time; `None` where it ended without one.
+fn first_hold(running: &mut Running, of: RequestId) -> Option<Progress> {
+    running.wait_for(|event| match event {
+        Event::Progress { id, progress } if *id == of && progress.hold.is_some() => Some(Some(*progress)),
+        Event::Done { id, .. } if *id == of => Some(None),
+        _ => None,
+    })
+}
+
+/// An engine whose index run is paused in its encoding.
+fn paused_in_encoding() -> (Running, RequestId) {
+    in_time(|mut running| {
+        let id = running.send(running.index_request(true));
+        running.wait_for(|event| matches!(event, Event::Estimated { .. }).then_some(()));
+        running.engine().send(Command::Pause(id));
+        let at = first_hold(&mut running, id)?;
+        assert_eq!((at.phase, at.hold), (IndexPhase::Encode, Some(Hold::Paused)));
+        (at.done < at.total).then_some((running, id))
+    })
+}
+
+/// An engine whose index run is paused before its first file.
+fn paused_at_once() -> (Running, RequestId) {
+    in_time(|mut running| {
+        let id = running.send(running.index_request(true));
+        running.engine().send(Command::Pause(id));
+        let at = first_hold(&mut running, id)?;
+        assert_eq!(at.hold, Some(Hold::Paused));
+        (at.phase == IndexPhase::Walk).then_some((running, id))
+    })
 }
 
 #[test]
@@ -106,11 +139,7 @@ fn the_speed_of_the_last_encoding_makes_the_next_estimate() {
 
 #[test]
 fn a_run_that_is_paused_before_its_first_file_waits() {
-    let mut running = Running::start();
-    let id = running.send(running.index_request(true));
-    running.engine().send(Command::Pause(id));
-    let held = progress(&mut running, id, |progress| progress.hold.is_some());
-    assert_eq!((held.phase, held.hold), (IndexPhase::Walk, Some(Hold::Paused)));
+    let (mut running, id) = paused_at_once();
     let failure = running.ask(question()).unwrap_err();
     assert_eq!(failure.kind, FailureKind::NoDocuments, "questions are answered meanwhile");
     running.engine().send(Command::Resume(id));
@@ -121,8 +150,7 @@ fn a_run_that_is_paused_before_its_first_file_waits() {
 
 #[test]
 fn a_question_is_answered_while_encoding_is_paused_and_the_run_goes_on_after() {
-    let mut running = Running::start();
-    let id = paused_in_encoding(&mut running);
+    let (mut running, id) = paused_in_encoding();
     assert_eq!(running.ask(question()).unwrap().sources[0].label, "boiler.md § Pressure");
     running.engine().send(Command::Resume(id));
     progress(&mut running, id, |progress| progress.hold.is_none());
@@ -132,12 +160,18 @@ fn a_question_is_answered_while_encoding_is_paused_and_the_run_goes_on_after() {
 
 #[test]
 fn encoding_gives_way_to_a_question_and_says_so() {
-    let mut running = Running::start();
-    let id = running.send(running.index_request(true));
-    running.wait_for(|event| matches!(event, Event::Estimated { .. }).then_some(()));
-    let answer = running.ask(question()).unwrap();
-    assert_eq!(answer.sources[0].label, "boiler.md § Pressure");
-    let report = running.report_of(id);
+    let (running, report) = in_time(|mut running| {
+        let id = running.send(running.index_request(true));
+        running.wait_for(|event| matches!(event, Event::Estimated { .. }).then_some(()));
+        let few = AskRequest { chunks: Some(2), max_tokens: Some(4), ..question() };
+        let asked = running.send(Command::Ask(few));
+        let hold = first_hold(&mut running, id)?;
+        assert_eq!((hold.phase, hold.hold), (IndexPhase::Encode, Some(Hold::Question)));
+        let Ok(Outcome::Answer(answer)) = running.end_of(asked) else { panic!("the question is answered") };
+        assert_eq!(answer.sources[0].label, "boiler.md § Pressure");
+        let report = running.report_of(id);
+        Some((running, report))
+    });
     assert_eq!((report.chunks_left, report.cancelled), (0, false));
     let holds: Vec<Option<Hold>> = running
         .told
@@ -153,8 +187,7 @@ fn encoding_gives_way_to_a_question_and_says_so() {
 
 #[test]
 fn a_paused_run_can_be_cancelled() {
-    let mut running = Running::start();
-    let id = paused_in_encoding(&mut running);
+    let (mut running, id) = paused_in_encoding();
     running.engine().send(Command::Cancel(id));
     let report = running.report_of(id);
     assert!(report.cancelled && report.chunks_left > 0, "{report:?}");
@@ -165,13 +198,8 @@ fn a_paused_run_can_be_cancelled() {
 
 #[test]
 fn the_engine_ends_while_a_run_is_paused() {
-    let mut running = Running::start();
-    paused_in_encoding(&mut running);
+    let (mut running, _) = paused_in_encoding();
     running.engine = None;
-
-    let mut running = Running::start();
-    let id = running.send(running.index_request(true));
-    running.engine().send(Command::Pause(id));
-    progress(&mut running, id, |progress| progress.hold == Some(Hold::Paused));
+    let (mut running, _) = paused_at_once();
     running.engine = None;
 }

@@ -4,7 +4,7 @@ use gibbon::{
     config::Strategy,
     engine::{
         AskRequest, CatalogueQuery, CatalogueReply, ChunkReason, Command, CompareRequest, EarlierTurn, Event,
-        FailureKind, Keep, Outcome, Pin, Selection,
+        FailureKind, Keep, Outcome, Passage, Pin, Selection,
     },
 };
 
@@ -141,7 +141,12 @@ fn the_catalogue_answers_while_a_question_is_answered() {
         panic!("no files")
     };
     assert_eq!((files.len(), roots.len()), (3, 1));
-    let document = running.look_up(CatalogueQuery::Document { path: running.document("boiler.md") }).unwrap();
+    let document = running
+        .look_up(CatalogueQuery::Document {
+            path: running.document("boiler.md"),
+            passage: Passage::default(),
+        })
+        .unwrap();
     assert!(matches!(document, CatalogueReply::Document(found) if found.text == super::BOILER));
     let is_done = |event: &Event| matches!(event, Event::Done { id, .. } if *id == asked);
     assert!(!running.told.iter().any(is_done), "the answer was still under way");
