@@ -96,7 +96,8 @@ fn draw_choice(
     }
     let row = cut(Row::new(pieces), usize::from(area.width.saturating_sub(key_width + gap)));
     line(&row, theme).render(area, buffer);
-    Line::from(Span::styled(key, theme.style(Role::Key))).right_aligned().render(area, buffer);
+    let key_role = if selected { Role::Base } else { Role::Key };
+    Line::from(Span::styled(key, theme.style(key_role))).right_aligned().render(area, buffer);
     if selected {
         // The selection's style covers the whole row and keeps the letters' own.
         let row = Rect { x: area.x.saturating_sub(1), width: area.width + 2, ..area };

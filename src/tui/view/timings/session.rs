@@ -96,7 +96,7 @@ pub fn rows(app: &App, columns: usize) -> Vec<Row> {
     }
     rows.extend(speed(app, &sums, columns));
     if let Some(status) = &app.status {
-        rows.extend(named("Cache", &budget(status, columns.saturating_sub(NAME))));
+        rows.extend(named("Cache", &budget(app, status, columns.saturating_sub(NAME))));
     }
     if rows.len() == before { Vec::new() } else { rows }
 }
@@ -129,10 +129,13 @@ fn speed(app: &App, sums: &Sums, columns: usize) -> Option<Row> {
     ]))
 }
 
-fn budget(status: &Status, columns: usize) -> Vec<Row> {
-    let (done, left) = gauge::progress(status.cache_bytes, status.cache_budget_bytes, columns.min(24));
+/// The caches' bytes against what they may take, with what an index run has added so far.
+fn budget(app: &App, status: &Status, columns: usize) -> Vec<Row> {
+    let running = app.indexing.and_then(|indexing| indexing.progress);
+    let used = running.map_or(0, |progress| progress.cache_bytes).max(status.cache_bytes);
+    let (done, left) = gauge::progress(used, status.cache_budget_bytes, columns.min(24));
     let bar = vec![Piece::new(done, Role::Load), Piece::new(left, Role::Border)];
-    let of = format!("{} of {}", bytes(status.cache_bytes), bytes(status.cache_budget_bytes));
+    let of = format!("{} of {}", bytes(used), bytes(status.cache_budget_bytes));
     flow(&[vec![Piece::new(of, Role::Base)], bar], columns, 2)
 }
 
