@@ -11,7 +11,9 @@ use std::{
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use gibbon::{
     config::Strategy,
-    engine::{CatalogueReply, Event, Failure, FailureKind, IndexedFile, Outcome, RequestId, Status},
+    engine::{
+        CatalogueReply, Event, Failure, FailureKind, FileListing, IndexedFile, Outcome, RequestId, Status,
+    },
     tui::{App, Effect, Highlighter, Msg, Theme, What, draw},
 };
 use ratatui::{Terminal, backend::TestBackend, layout::Size};
@@ -120,9 +122,8 @@ impl Screen {
                 format!("project-{}/source/module_{}/some_file_{number}.rs", number % 40, number % 700);
             IndexedFile { path: format!("/home/ada/{name}").into(), name, chunks: number % 9 }
         };
-        let reply =
-            CatalogueReply::Files { roots: vec!["/home/ada".into()], files: (0..FILES).map(file).collect() };
-        let outcome = Outcome::Catalogue(reply);
+        let listing = FileListing::new(&["/home/ada".into()], (0..FILES).map(file).collect());
+        let outcome = Outcome::Catalogue(CatalogueReply::Files(listing));
         self.frame(What::Engine(Box::new(Event::Done { id: RequestId(1), outcome })));
     }
 

@@ -13,7 +13,7 @@ use super::{
     keeper::Events,
     protocol::{
         CatalogueQuery, CatalogueReply, CatalogueRequest, DocumentText, Event, Failure, FailureKind,
-        IndexedFile, Outcome, Passage,
+        FileListing, IndexedFile, Outcome, Passage,
     },
     visible::visible,
 };
@@ -40,7 +40,7 @@ pub(super) fn run(config: &Config, requests: &Receiver<CatalogueRequest>, events
 
 fn look_up(config: &Config, query: CatalogueQuery) -> Result<CatalogueReply, Failure> {
     Ok(match query {
-        CatalogueQuery::Files => files(config)?,
+        CatalogueQuery::Files => CatalogueReply::Files(files(config)?),
         CatalogueQuery::Document { path, passage } => {
             CatalogueReply::Document(document(config, &path, &passage, DOCUMENT_BYTES)?)
         }
@@ -57,20 +57,20 @@ fn look_up(config: &Config, query: CatalogueQuery) -> Result<CatalogueReply, Fai
     })
 }
 
-fn files(config: &Config) -> Result<CatalogueReply, Failure> {
+fn files(config: &Config) -> Result<FileListing, Failure> {
     let data = &config.paths.data;
     if !Catalogue::exists(data) {
-        return Ok(CatalogueReply::Files { roots: Vec::new(), files: Vec::new() });
+        return Ok(FileListing::default());
     }
     let catalogue = Catalogue::open(data)?;
-    let roots = catalogue.roots()?.into_iter().map(|root| root.path).collect();
+    let roots: Vec<PathBuf> = catalogue.roots()?.into_iter().map(|root| root.path).collect();
     let shown = |path: &Path| visible(&path.to_string_lossy()).replace(['\n', '\t'], " ");
     let files = catalogue.file_list()?.into_iter().map(|file| IndexedFile {
         name: shown(&file.relative),
         path: file.path,
         chunks: file.chunks,
     });
-    Ok(CatalogueReply::Files { roots, files: files.collect() })
+    Ok(FileListing::new(&roots, files.collect()))
 }
 
 /// Reads an indexed file again. What the catalogue does not hold is not read, nor what a link has been put in the way
@@ -105,9 +105,11 @@ fn window(text: &str, passage: &Passage, most: usize) -> Range<usize> {
     let middle = found.unwrap_or(from);
     let start = boundary_before(text, middle.saturating_sub(most / 2).min(text.len() - most));
     let end = boundary_before(text, start + most);
-    let first_line = text[start..middle].find('\n').filter(|_| start > 0).map_or(start, |at| start + at + 1);
+    let middle = middle.min(end);
+    let line_after = |at: usize| Some(start + at + 1).filter(|line| start > 0 && *line < end);
+    let first_line = text[start..middle].find('\n').and_then(line_after);
     let last_line = text[middle..end].rfind('\n').filter(|_| end < text.len());
-    first_line..last_line.map_or(end, |at| middle + at + 1)
+    first_line.unwrap_or(start)..last_line.map_or(end, |at| middle + at + 1)
 }
 
 /// The last place for a cut up to byte `at`.

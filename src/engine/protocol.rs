@@ -4,6 +4,7 @@
 //! [`visible`](super::visible), so that printing it cannot send an escape sequence to a terminal.
 
 mod catalogue;
+mod listing;
 mod outcome;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use catalogue::*;
+pub use listing::*;
 pub use outcome::*;
 
 use crate::config::Strategy;

@@ -468,9 +468,7 @@ impl App {
 
     /// Does what is due by now.
     fn on_tick(&mut self) -> Vec<Effect> {
-        if let Some(chooser) = self.overlay.as_mut().and_then(Overlay::chooser) {
-            chooser.go_on();
-        }
+        self.go_on_searching();
         let mut effects = self.tick_chats();
         if self.view == View::Log {
             effects.extend(self.log.read_when_due(self.now));

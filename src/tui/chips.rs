@@ -55,8 +55,9 @@ impl Chips {
         self.0.is_empty()
     }
 
-    pub fn contains(&self, choice: &Choice) -> bool {
-        self.0.iter().any(|chip| chip.choice == *choice)
+    /// Questions are about this file or folder.
+    pub fn is_scope(&self, path: &Path) -> bool {
+        self.0.iter().any(|chip| matches!(&chip.choice, Choice::Scope(scope) if scope == path))
     }
 
     /// The chunk is pinned, or its whole file is.

@@ -150,7 +150,7 @@ impl App {
                 self.shelf.show(self.transcript.entries().len() - 1);
             }
             Outcome::Catalogue(CatalogueReply::Document(text)) => self.on_document(id, text),
-            Outcome::Catalogue(CatalogueReply::Files { roots, files }) => self.on_files(id, &roots, &files),
+            Outcome::Catalogue(CatalogueReply::Files(listing)) => self.on_files(id, listing),
             Outcome::Comparison(comparison) if self.comparison.expects(id) => {
                 self.comparison.on_done(comparison);
             }

@@ -1,6 +1,6 @@
 //! The indexing as the screen shows it: what is indexed, the run under way or the last one, and what is asked for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crossterm::event::KeyEvent;
 
@@ -12,7 +12,7 @@ use super::{
     view::{indexing_overflow, indexing_reveal},
 };
 use crate::engine::{
-    CatalogueQuery, CatalogueReply, CatalogueRequest, Command, Event, IndexRequest, IndexedFile, Outcome,
+    CatalogueQuery, CatalogueReply, CatalogueRequest, Command, Event, IndexRequest, IndexedRoot, Outcome,
     RequestId,
 };
 
@@ -23,7 +23,7 @@ pub struct IndexingView {
     /// The selected root.
     pub selected: usize,
     /// What the user added; `None` until the catalogue has said.
-    pub roots: Option<Vec<Root>>,
+    pub roots: Option<Vec<IndexedRoot>>,
     pub prompt: Option<Prompt>,
     /// The run under way, or the last one.
     pub run: Option<IndexRun>,
@@ -31,19 +31,11 @@ pub struct IndexingView {
     pub notice: Option<String>,
 }
 
-/// A folder or file that the user added, with what is indexed in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Root {
-    pub path: PathBuf,
-    pub files: usize,
-    pub chunks: usize,
-}
-
 /// What the view asks the user.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Prompt {
     Add(PathField),
-    Forget(Root),
+    Forget(IndexedRoot),
 }
 
 impl IndexingView {
@@ -154,8 +146,8 @@ impl App {
                     run.leave_out(issue.clone());
                 }
             }
-            Event::Done { outcome: Outcome::Catalogue(CatalogueReply::Files { roots, files }), .. } => {
-                self.indexing_view.roots = Some(count_files(roots, files));
+            Event::Done { outcome: Outcome::Catalogue(CatalogueReply::Files(listing)), .. } => {
+                self.indexing_view.roots = Some(listing.roots.clone());
                 self.indexing_view.select(0);
             }
             Event::Done { id, outcome: Outcome::Indexed(report) } => {
@@ -254,34 +246,4 @@ impl App {
 fn ask_for_files() -> Effect {
     let query = CatalogueQuery::Files;
     Effect::Send(Command::Catalogue(CatalogueRequest { id: RequestId::default(), query }))
-}
-
-/// The roots, each with the files and chunks of it. A file in several roots counts for the innermost.
-fn count_files(roots: &[PathBuf], files: &[IndexedFile]) -> Vec<Root> {
-    let empty = |path: &PathBuf| Root { path: path.clone(), files: 0, chunks: 0 };
-    let mut counted: Vec<Root> = roots.iter().map(empty).collect();
-    let depth = |path: &Path| path.components().count();
-    for file in files {
-        let inside = counted.iter_mut().filter(|root| file.path.starts_with(&root.path));
-        if let Some(root) = inside.max_by_key(|root| depth(&root.path)) {
-            root.files += 1;
-            root.chunks += file.chunks;
-        }
-    }
-    counted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_count_for_the_innermost_root() {
-        let file = |path: &str, chunks| IndexedFile { path: path.into(), name: String::new(), chunks };
-        let roots = ["/a".into(), "/a/b".into(), "/c/x.md".into()];
-        let files = [file("/a/1.md", 2), file("/a/b/2.md", 3), file("/a/bc.md", 5), file("/c/x.md", 7)];
-        let counted = count_files(&roots, &files);
-        let numbers: Vec<_> = counted.iter().map(|root| (root.files, root.chunks)).collect();
-        assert_eq!(numbers, [(2, 7), (1, 3), (1, 7)]);
-    }
 }

@@ -128,6 +128,13 @@ impl App {
         }
     }
 
+    /// Looks through more of a long list for what was typed.
+    pub(super) fn go_on_searching(&mut self) {
+        if let Some(chooser) = self.overlay.as_mut().and_then(Overlay::chooser) {
+            chooser.go_on();
+        }
+    }
+
     pub(super) fn step_overlay(&mut self, step: isize) {
         let most = super::view::help_overflow(self);
         match &mut self.overlay {

@@ -66,7 +66,7 @@ fn files_are_listed_with_their_roots() {
     let files = vec![file("a.md", 1), file("deep/b.txt", 1), file("empty.txt", 0)];
     assert_eq!(
         look_up(&fixture.config, CatalogueQuery::Files).unwrap(),
-        CatalogueReply::Files { roots: vec![root], files }
+        CatalogueReply::Files(FileListing::new(&[root], files))
     );
 }
 
@@ -75,7 +75,7 @@ fn nothing_indexed_is_an_empty_list_and_creates_nothing() {
     let data = tempfile::tempdir().unwrap();
     let paths = Paths { config_file: "".into(), data: data.path().to_owned(), state: "".into() };
     let config = Config::with_paths(paths);
-    let empty = CatalogueReply::Files { roots: Vec::new(), files: Vec::new() };
+    let empty = CatalogueReply::Files(FileListing::default());
     assert_eq!(look_up(&config, CatalogueQuery::Files).unwrap(), empty);
     let missing = look_up(&config, document_query("/etc/passwd")).unwrap_err();
     assert_eq!(missing.kind, FailureKind::BadRequest);

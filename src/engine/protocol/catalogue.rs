@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CacheOrigin, ChatId, RequestId, RetrievedChunk, StopReason};
+use super::{CacheOrigin, ChatId, FileListing, RequestId, RetrievedChunk, StopReason};
 use crate::{config::Strategy, engine::timing::Timings};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -43,24 +43,12 @@ pub enum CatalogueQuery {
 /// The answer to a [`CatalogueQuery`], in the same order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CatalogueReply {
-    Files {
-        roots: Vec<PathBuf>,
-        files: Vec<IndexedFile>,
-    },
+    Files(FileListing),
     Document(DocumentText),
     Chats(Vec<ChatSummary>),
     Chat(Chat),
     /// The chat was renamed or deleted.
     Changed,
-}
-
-/// An indexed file, for choosing one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IndexedFile {
-    pub path: PathBuf,
-    /// From its root, as it is shown.
-    pub name: String,
-    pub chunks: usize,
 }
 
 /// A place in a document.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::{
-    engine::{CatalogueReply, FileIssue, Hold, IndexedFile},
+    engine::{CatalogueReply, FileIssue, FileListing, Hold, IndexedFile},
     tui::{indexing::Prompt, keys::IndexingAction},
 };
 
@@ -14,10 +14,8 @@ pub fn two_folders() -> App {
     tell(&mut app, What::Resized(Size { width: 60, height: 14 }));
     app.open(View::Indexing);
     let file = |path: &str| IndexedFile { path: path.into(), name: String::new(), chunks: 4 };
-    let reply = CatalogueReply::Files {
-        roots: vec!["/a".into(), "/b".into()],
-        files: vec![file("/a/1.md"), file("/b/2.md"), file("/b/3.md")],
-    };
+    let files = vec![file("/a/1.md"), file("/b/2.md"), file("/b/3.md")];
+    let reply = CatalogueReply::Files(FileListing::new(&["/a".into(), "/b".into()], files));
     engine(&mut app, Event::Done { id: ID, outcome: Outcome::Catalogue(reply) });
     app
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::*;
 use crate::{
     engine::{
-        CatalogueQuery, CatalogueReply, CatalogueRequest, DocumentText, IndexedFile, Passage, Pin, Selection,
+        CatalogueQuery, CatalogueReply, CatalogueRequest, DocumentText, FileListing, IndexedFile, Passage,
+        Pin, Selection,
     },
     tui::{
         chips::Choice,
@@ -66,7 +67,7 @@ pub fn check(app: &mut App, chord: Chord, action: SourcesAction) {
 
 fn pins(app: &mut App, chord: Chord, pin: Pin) {
     press(app, chord);
-    assert!(app.chips.contains(&Choice::Pin(pin)), "{}", chord.name());
+    assert_eq!(app.chips.all()[0].choice, Choice::Pin(pin), "{}", chord.name());
     assert!(app.shelf_sources()[0].pinned && !app.shelf_sources()[1].pinned);
     press(app, chord);
     assert!(app.chips.is_empty(), "{}", chord.name());
@@ -96,7 +97,7 @@ fn open_files_with(app: &mut App, chord: Chord) {
     let file =
         |name: &str| IndexedFile { path: format!("/d/{name}").into(), name: name.to_owned(), chunks: 1 };
     let files = vec![file("handbook/dome.md"), file("log/may.md")];
-    let reply = CatalogueReply::Files { roots: vec!["/d".into()], files };
+    let reply = CatalogueReply::Files(FileListing::new(&["/d".into()], files));
     engine(app, Event::Done { id: FILES_ID, outcome: Outcome::Catalogue(reply) });
 }
 
@@ -120,7 +121,7 @@ pub fn check_files(app: &mut App, chord: Chord, action: OverlayAction) {
         OverlayAction::PageDown => assert_eq!(selected(app), Some(3), "{name}"),
         OverlayAction::Choose => {
             assert_eq!(app.overlay, None, "{name}");
-            assert!(app.chips.contains(&Choice::Scope("/d/log".into())), "{name}");
+            assert!(app.chips.is_scope("/d/log".as_ref()), "{name}");
             assert!(app.input.is_empty(), "the `@` is gone");
         }
         OverlayAction::TakeBack => {

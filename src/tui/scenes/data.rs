@@ -6,7 +6,7 @@ use crate::{
     config::Strategy,
     engine::{
         Answer, CacheOrigin, CatalogueReply, ChunkReason, DecodeTiming, DocumentText, EncodeTiming,
-        FileIssue, IndexReport, IndexedFile, LoadTiming, ModelSummary, Outcome, PrefillTiming,
+        FileIssue, FileListing, IndexReport, IndexedFile, LoadTiming, ModelSummary, Outcome, PrefillTiming,
         RetrievedChunk, Status, StopReason, Timings,
     },
 };
@@ -135,7 +135,10 @@ pub fn files() -> CatalogueReply {
     ];
     let file =
         |(name, chunks): (&str, usize)| IndexedFile { path: root.join(name), name: name.to_owned(), chunks };
-    CatalogueReply::Files { files: names.into_iter().map(file).collect(), roots: vec![root] }
+    CatalogueReply::Files(FileListing::new(
+        std::slice::from_ref(&root),
+        names.into_iter().map(file).collect(),
+    ))
 }
 
 /// Where the caches of [`chunks`] came from: every way there is.

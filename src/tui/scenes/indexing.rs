@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     engine::{
-        CatalogueReply, EncodeEstimate, Event, Failure, FailureKind, FileIssue, Hold, IndexPhase,
-        IndexedFile, Outcome, Progress, RequestId, Unit,
+        CatalogueReply, EncodeEstimate, Event, Failure, FailureKind, FileIssue, FileListing, Hold,
+        IndexPhase, IndexedFile, Outcome, Progress, RequestId, Unit,
     },
     tui::app::What,
 };
@@ -53,14 +53,14 @@ fn folders(stage: &mut Stage) {
     let mut files: Vec<_> = (0..11).map(|number| file(&format!("{root}/handbook/{number}.md"), 5)).collect();
     files.push(file("/home/ada/dome-manual.pdf", 8));
     let roots = vec![root.into(), "/home/ada/dome-manual.pdf".into()];
-    let reply = CatalogueReply::Files { roots, files };
+    let reply = CatalogueReply::Files(FileListing::new(&roots, files));
     stage.engine(Event::Done { id: stage.id(), outcome: Outcome::Catalogue(reply) });
 }
 
 fn nothing(stage: &mut Stage) {
     super::all().find(|scene| scene.name == "first_run").into_iter().for_each(|scene| (scene.build)(stage));
     stage.press(KeyCode::F(4));
-    let reply = CatalogueReply::Files { roots: Vec::new(), files: Vec::new() };
+    let reply = CatalogueReply::Files(FileListing::default());
     stage.engine(Event::Done { id: stage.id(), outcome: Outcome::Catalogue(reply) });
 }
 

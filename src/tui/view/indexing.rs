@@ -14,7 +14,7 @@ use super::{
         app::App,
         format::{bytes, count, thousands},
         gauge,
-        indexing::{Prompt, Root},
+        indexing::Prompt,
         panes::Panes,
         path_field::PathField,
         text::{Piece, Row, fit_end, flow, width, wrap},
@@ -22,7 +22,7 @@ use super::{
     },
     draw_rows, rounded,
 };
-use crate::engine::Status;
+use crate::engine::{IndexedRoot, Status};
 
 /// From this width on the run stands beside what is indexed, below it over it.
 const TWO_COLUMNS: u16 = 110;
@@ -190,7 +190,7 @@ fn meter(name: &str, done: u64, total: u64, numbers: &str, columns: usize) -> Ro
     ])
 }
 
-fn root_row(root: &Root, selected: bool, columns: usize) -> Row {
+fn root_row(root: &IndexedRoot, selected: bool, columns: usize) -> Row {
     let numbers = format!("{}, {}", count(root.files, "file"), count(root.chunks, "chunk"));
     let free = columns.saturating_sub(2 + 2 + width(&numbers));
     let path = fit_end(&root.path.to_string_lossy(), free);

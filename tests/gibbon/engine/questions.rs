@@ -137,10 +137,10 @@ fn the_catalogue_answers_while_a_question_is_answered() {
         ..ask("Tell me everything about the boiler and how to look after it.", Selection::default())
     }));
     running.wait_for(|event| matches!(event, Event::Token { .. }).then_some(()));
-    let CatalogueReply::Files { files, roots } = running.look_up(CatalogueQuery::Files).unwrap() else {
+    let CatalogueReply::Files(listing) = running.look_up(CatalogueQuery::Files).unwrap() else {
         panic!("no files")
     };
-    assert_eq!((files.len(), roots.len()), (3, 1));
+    assert_eq!((listing.files.len(), listing.roots.len(), listing.folders.len()), (3, 1, 1));
     let document = running
         .look_up(CatalogueQuery::Document {
             path: running.document("boiler.md"),
