@@ -80,6 +80,8 @@ pub enum What {
     },
     /// The theme of [`Effect::SaveTheme`] is in the configuration file, or why it is not.
     ThemeSaved(Result<(), String>),
+    /// The program was started to go on in this chat.
+    Resume(ChatId),
     /// The moment of [`App::deadline`] has come.
     Tick,
 }
@@ -275,6 +277,7 @@ impl App {
             What::FetchProgress(progress) => self.on_fetch_progress(progress),
             What::Fetched(fetched) => self.on_fetched(fetched),
             What::Samples(folder) => self.on_samples(folder),
+            What::Resume(chat) => self.resume_at_start(chat),
             What::Tick => self.on_tick(),
         };
         self.preview_theme();

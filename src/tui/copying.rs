@@ -10,7 +10,7 @@ use super::{
     overlay::Overlay,
 };
 use crate::engine::{
-    Chat, ChatId, ChatTurn, RetrievedChunk,
+    Chat, ChatId, ChatTurn, RetrievedChunk, StopReason,
     export::{chat_json, chat_markdown},
     visible,
 };
@@ -55,7 +55,7 @@ impl CodeChoice {
 
 impl App {
     pub(super) fn copy_answer(&mut self) -> Vec<Effect> {
-        match self.selected_turn().map(|(_, turn)| turn.text.clone()) {
+        match self.turn_at_hand().map(|(_, turn)| turn.text.clone()) {
             Some(text) if !text.is_empty() => {
                 let size = count(text.chars().count(), "character");
                 self.copy(text, &format!("the answer · {size}"))
@@ -66,7 +66,7 @@ impl App {
 
     /// Copies the answer's block of code; where there are several, one is chosen first.
     pub(super) fn copy_code(&mut self) -> Vec<Effect> {
-        let mut blocks = self.selected_turn().map_or_else(Vec::new, |(_, turn)| code_blocks(&turn.text));
+        let mut blocks = self.turn_at_hand().map_or_else(Vec::new, |(_, turn)| code_blocks(&turn.text));
         match blocks.len() {
             0 => self.nothing_to_copy("The answer has no block of code"),
             1 => self.copy_block(blocks.remove(0)),
@@ -96,7 +96,7 @@ impl App {
         });
         match chosen {
             Some(text) => self.copy(text, "the citation"),
-            None => self.nothing_to_copy("Choose a citation first: → or n"),
+            None => self.nothing_to_copy(&self.no_citation_chosen()),
         }
     }
 
@@ -110,7 +110,8 @@ impl App {
         Vec::new()
     }
 
-    /// Saves this chat, as far as it is on the screen, in the current directory.
+    /// Saves this chat, as far as it is on the screen and without turns that others have taken the place of, in the
+    /// current directory.
     pub(super) fn export_chat(&mut self, format: ExportFormat) -> Vec<Effect> {
         let start = self.chat_start();
         let turns = self.turns().filter(|(index, turn)| *index >= start && is_kept(turn));
@@ -146,17 +147,18 @@ impl App {
 
 /// True for what a chat is made of: answers, and what there was of them when they were cancelled.
 fn is_kept(turn: &Turn) -> bool {
-    matches!(turn.stage, Stage::Answered(_) | Stage::Cancelled)
+    matches!(turn.stage, Stage::Answered(_) | Stage::Cancelled) && !turn.superseded
 }
 
 fn chat_turn(turn: &Turn) -> ChatTurn {
     ChatTurn {
+        message: turn.kept.map(|kept| kept.message),
         question: turn.question.clone(),
         answer: turn.text.clone(),
         strategy: Some(turn.strategy),
         stop: match turn.stage {
             Stage::Answered(stop) => Some(stop),
-            Stage::Cancelled => Some(crate::engine::StopReason::Cancelled),
+            Stage::Cancelled => Some(StopReason::Cancelled),
             _ => None,
         },
         sources: turn.sources.clone(),
