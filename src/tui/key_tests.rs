@@ -207,13 +207,13 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::Complete => {
             press(&mut app, chord);
-            assert_eq!(app.input.text(), "/resume");
+            assert_eq!(app.input.text(), "/retry");
         }
         Action::PreviousCompletion | Action::NextCompletion => {
             press(&mut app, chord);
             press_code(&mut app, KeyCode::Tab);
             let is_next = binding.action == Action::NextCompletion;
-            assert_eq!(app.input.text(), if is_next { "/retry" } else { "/rename " }, "of three");
+            assert_eq!(app.input.text(), if is_next { "/rename " } else { "/resume" }, "of three");
         }
         Action::OlderQuestion => {
             press(&mut app, chord);
