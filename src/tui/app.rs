@@ -12,6 +12,7 @@ use super::{
     comparison::ComparisonView,
     entry::{Entry, Turn},
     first_run::FirstRun,
+    highlight::{Code, Highlighted},
     indexing::IndexingView,
     input::Input,
     keymap::Keymap,
@@ -57,6 +58,8 @@ pub enum What {
     Engine(Box<Event>),
     /// The engine has the command that the last [`Effect::Send`] asked for; it has its id now.
     Sent(Command),
+    /// The roles of the code that [`Effect::Highlight`] named.
+    Highlighted(Highlighted),
     /// The end of the log file, or why it could not be read.
     LogRead(Result<LogTail, String>),
     /// The engine will say no more.
@@ -92,6 +95,8 @@ pub enum Effect {
     /// Give the command an id of its own, say so with [`What::Sent`], and send it.
     Send(Command),
     Cancel(RequestId),
+    /// Find out the roles of the code, and say them with [`What::Highlighted`].
+    Highlight(Code),
     /// Put the text into the clipboard.
     Copy(String),
     /// Write the text to a file of the current directory whose name begins with `stem`, and never over another file.
@@ -254,7 +259,7 @@ impl App {
             self.interrupted = None;
         }
         self.flash.take_if(|(_, until)| self.now >= *until);
-        let effects = match msg.what {
+        let mut effects = match msg.what {
             What::Key(event) => self.on_key(event),
             What::Mouse(event) => self.on_mouse(event),
             What::Paste(text) => self.on_paste(&text),
@@ -264,6 +269,10 @@ impl App {
             }
             What::Engine(event) => self.on_engine(*event),
             What::Sent(command) => self.on_sent(command),
+            What::Highlighted(highlighted) => {
+                self.transcript.highlight(highlighted);
+                Vec::new()
+            }
             What::LogRead(tail) => self.on_log_read(tail),
             What::EngineGone => self.on_engine_gone(),
             What::Copied(copied) => self.on_copied(copied),
@@ -282,6 +291,9 @@ impl App {
         };
         self.preview_theme();
         self.reflow();
+        if self.view == View::Chat {
+            effects.extend(self.transcript.plain_code().map(Effect::Highlight));
+        }
         effects
     }
 

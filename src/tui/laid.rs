@@ -2,7 +2,9 @@
 //!
 //! A part is the question, a section of the answer's Markdown, or what follows the answer. Which parts there are does
 //! not depend on the width, so a part and a place in it say where a reader is at every width. A part that has not been
-//! laid out has an estimated number of rows.
+//! laid out has an estimated number of rows; one whose rows were forgotten keeps their number.
+
+use std::collections::BTreeMap;
 
 use super::{
     entry::{Entry, Turn, divider_rows, note_rows, question_rows, tail_rows},
@@ -31,15 +33,19 @@ pub struct Laid {
     open: usize,
     inside: Option<Fence>,
     continued: bool,
+    /// The roles of the code of sections, by where they begin.
+    highlights: BTreeMap<usize, Highlights>,
 }
 
 #[derive(Debug, Clone)]
 struct Part {
     kind: Kind,
-    /// `None` until it is laid out.
+    /// `None` until it is laid out, and once its rows were forgotten.
     rows: Option<Vec<Row>>,
-    estimate: usize,
-    highlights: Option<Highlights>,
+    /// How many rows there are, where `rows` does not say it.
+    count: usize,
+    /// `count` is not an estimate.
+    counted: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +85,9 @@ impl Laid {
 
     /// Forgets all that was laid out: the entry has changed.
     pub fn reset(&mut self, entry: &Entry, width: usize) {
-        *self = Self { width, ..Self::default() };
+        // Most changes leave the text as it is.
+        let highlights = std::mem::take(&mut self.highlights);
+        *self = Self { width, highlights, ..Self::default() };
         self.rows = match entry {
             Entry::Turn(turn) => {
                 let (question, text) = (estimate(&turn.question, width), estimate(&turn.text, width));
@@ -98,9 +106,8 @@ impl Laid {
         self.width = width;
         self.rows = 0;
         for part in &mut self.parts {
-            part.rows = None;
-            part.estimate = part.kind.estimate(entry, width);
-            self.rows += part.estimate;
+            *part = Part::new(part.kind, entry, width);
+            self.rows += part.count;
         }
     }
 
@@ -150,7 +157,7 @@ impl Laid {
                 (rows, 0)
             }
             (Kind::Text(section), Entry::Turn(turn)) => {
-                let text = text_rows(turn, &section, part.highlights.as_ref(), width);
+                let text = text_rows(turn, &section, self.highlights.get(&section.start), width);
                 (text, section.end - section.start)
             }
             (_, Entry::Turn(turn)) => {
@@ -177,9 +184,48 @@ impl Laid {
         self.parts.partition_point(before).saturating_sub(1)
     }
 
-    /// The first part that has not been laid out.
-    pub fn first_not_laid_out(&self) -> Option<usize> {
-        self.parts.iter().position(|part| part.rows.is_none())
+    /// The code of a part whose roles are not all known yet: where its section begins, its language, and its lines as
+    /// far as they are finished.
+    pub fn plain_code<'a>(&self, entry: &'a Entry, part: usize) -> Option<(usize, &'a str, &'a str)> {
+        let (Entry::Turn(turn), Kind::Text(section)) = (entry, self.parts.get(part)?.kind) else {
+            return None;
+        };
+        let code = &turn.text[markdown::code_body(&turn.text, &section)?];
+        let language = markdown::language(&turn.text, &section);
+        let finished = match turn.is_running() && section.end == turn.text.len() {
+            true => code.rfind('\n').map_or(0, |end| end + 1),
+            false => code.len(),
+        };
+        let code = &code[..finished];
+        let known = self.highlights.get(&section.start).map_or(0, Vec::len);
+        (!language.is_empty() && code.lines().count() > known).then_some((section.start, language, code))
+    }
+
+    /// Takes the roles of the code of the section that begins at `start` over.
+    pub fn highlight(&mut self, entry: &Entry, start: usize, highlights: Highlights) {
+        self.highlights.insert(start, highlights);
+        let here = |kind: Kind| matches!(kind, Kind::Text(section) if section.start == start);
+        if let Some(index) = self.parts.iter().position(|part| here(part.kind))
+            && self.parts[index].rows.is_some()
+        {
+            self.forget(index);
+            self.lay_out(entry, index);
+        }
+    }
+
+    /// Gives the memory of a part's rows back; how many they are stays known.
+    pub fn forget(&mut self, part: usize) {
+        if let Some(part) = self.parts.get_mut(part)
+            && let Some(rows) = part.rows.take()
+        {
+            (part.count, part.counted) = (rows.len(), true);
+        }
+    }
+
+    /// The first part, from `part` on, whose number of rows is an estimate.
+    pub fn first_estimated(&self, part: usize) -> Option<usize> {
+        let estimated = |part: &Part| part.rows.is_none() && !part.counted;
+        self.parts.iter().skip(part).position(estimated).map(|position| part + position)
     }
 
     /// Whether this row shows what a running answer is doing.
@@ -207,15 +253,19 @@ impl Laid {
     }
 
     fn add(&mut self, kind: Kind, entry: &Entry) {
-        let part = Part { kind, rows: None, estimate: kind.estimate(entry, self.width), highlights: None };
-        self.rows += part.estimate;
+        let part = Part::new(kind, entry, self.width);
+        self.rows += part.count;
         self.parts.push(part);
     }
 }
 
 impl Part {
+    fn new(kind: Kind, entry: &Entry, width: usize) -> Self {
+        Self { kind, rows: None, count: kind.estimate(entry, width), counted: false }
+    }
+
     fn count(&self) -> usize {
-        self.rows.as_ref().map_or(self.estimate, Vec::len)
+        self.rows.as_ref().map_or(self.count, Vec::len)
     }
 }
 

@@ -8,7 +8,7 @@ mod inline;
 pub mod split;
 mod table;
 
-use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 use self::{inline::Inline, split::Section};
 use super::{
@@ -36,7 +36,7 @@ pub fn rows(
 ) -> Vec<Row> {
     let source = &text[section.start..section.end];
     let mut rows = match code::body(text, section) {
-        Some(body) => code::rows(&text[body.clone()], language(text, section), highlights, width),
+        Some(body) => code::rows(&text[body], highlights, width),
         None => Writer::new(source, section.start, sources, width).write(),
     };
     for row in &mut rows {
@@ -46,6 +46,11 @@ pub fn rows(
         rows.insert(0, Row { pieces: Vec::new(), at: section.start });
     }
     rows
+}
+
+/// The code of a section that is a block of code, without its fences, as a place in `text`.
+pub fn code_body(text: &str, section: &Section) -> Option<std::ops::Range<usize>> {
+    code::body(text, section)
 }
 
 /// The name of the language of a section that is a block of code; empty where it has none.
@@ -74,7 +79,7 @@ struct Writer<'a> {
     containers: Vec<Container>,
     inline: Inline<'a>,
     /// The code of a block that is not a section of its own.
-    code: Option<(String, String)>,
+    code: Option<String>,
     table: Option<table::Table>,
     /// Rows were written, and what follows stands apart from them.
     apart: bool,
@@ -124,7 +129,7 @@ impl<'a> Writer<'a> {
             Event::End(tag) => self.end(tag),
             Event::Text(text) => match &mut self.code {
                 // As it stands in the answer: labels are not replaced in code.
-                Some((code, _)) => code.push_str(self.source.get(range).unwrap_or(&text)),
+                Some(code) => code.push_str(self.source.get(range).unwrap_or(&text)),
                 None => self.inline.text(&text, range),
             },
             Event::Code(text) => self.inline.code(&text, range),
@@ -162,13 +167,9 @@ impl<'a> Writer<'a> {
                 self.begin(at, true);
                 self.containers.push(Container::Quote);
             }
-            Tag::CodeBlock(kind) => {
+            Tag::CodeBlock(_) => {
                 self.begin(at, true);
-                let language = match kind {
-                    CodeBlockKind::Fenced(language) => language.to_string(),
-                    CodeBlockKind::Indented => String::new(),
-                };
-                self.code = Some((String::new(), language));
+                self.code = Some(String::new());
             }
             Tag::List(next) => {
                 self.begin(at, false);
@@ -205,8 +206,8 @@ impl<'a> Writer<'a> {
                 self.apart = true;
             }
             TagEnd::CodeBlock => {
-                if let Some((code, language)) = self.code.take() {
-                    for row in code::rows(&code, &language, None, self.cells()) {
+                if let Some(code) = self.code.take() {
+                    for row in code::rows(&code, None, self.cells()) {
                         self.push(row);
                     }
                 }

@@ -44,6 +44,7 @@ const NARROW: Size = Size::new(60, 24);
 pub const PICTURES: &[Picture] = &[
     Picture { name: "chat", scene: "answered", theme: "dark", size: WIDE },
     Picture { name: "streaming", scene: "streaming", theme: "dark", size: MIDDLE },
+    Picture { name: "markdown", scene: "markdown", theme: "dark", size: WIDE },
     Picture { name: "sources", scene: "sources", theme: "dark", size: MIDDLE },
     Picture { name: "timings", scene: "timings_several", theme: "dark", size: MIDDLE },
     Picture { name: "comparison", scene: "comparison_finished", theme: "dark", size: WIDE },

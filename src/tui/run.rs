@@ -1,5 +1,5 @@
 //! The loop between terminal, engine and clock. It waits for one of them and takes in what happened, keys before
-//! anything else; it draws at most once in a frame's time, and only after something happened.
+//! anything else; it draws at most once in a frame's time, a shorter one after a key, and only after something happened.
 
 mod background;
 mod clipboard;
@@ -40,8 +40,10 @@ use crate::{
     engine::{ChatId, Command, Engine, Event, RequestId},
 };
 
-/// The shortest time between two pictures.
+/// The shortest time between two pictures of what the engine and the clock change.
 const FRAME: Duration = Duration::from_millis(16);
+/// The shortest time to the picture of what a key or the mouse changed: the user is waiting for it.
+const INPUT_FRAME: Duration = Duration::from_millis(4);
 
 /// The theme's name for dark or light, whichever the terminal is.
 const AUTO: &str = "auto";
@@ -144,13 +146,15 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
         let mut engine_runs = true;
         let mut last_drawn: Option<Instant> = None;
         let mut changed = true;
+        let mut pressed = false;
         loop {
-            let may_draw = last_drawn.map_or_else(Instant::now, |drawn| drawn + FRAME);
+            let frame = if pressed { INPUT_FRAME } else { FRAME };
+            let may_draw = last_drawn.map_or_else(Instant::now, |drawn| drawn + frame);
             let lent = self.editor.is_some();
             if changed && !lent && Instant::now() >= may_draw {
                 screen.draw(|frame| draw(&self.app, frame))?;
                 last_drawn = Some(Instant::now());
-                changed = false;
+                (changed, pressed) = (false, false);
             }
             let wake = match changed {
                 _ if lent => None,
@@ -167,7 +171,10 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                 },
                 ended = editor_end(&mut self.editor) => self.on_editor_end(ended, screen)?,
                 key = next_key(&mut self.keys) => match key {
-                    Some(event) => self.on_terminal(event?, screen)?,
+                    Some(event) => {
+                        pressed = true;
+                        self.on_terminal(event?, screen)?
+                    }
                     None => return Ok(()),
                 },
                 event = events.recv(), if engine_runs => match event {
@@ -209,6 +216,7 @@ impl<S: Fn(Command), N: Fn() -> RequestId> Chat<S, N> {
                 Effect::FetchModel => self.outside.fetch_model(),
                 Effect::WriteSamples => self.outside.write_samples(),
                 Effect::ListFolders(typed) => self.outside.list_folders(typed),
+                Effect::Highlight(code) => self.outside.highlight(code),
                 Effect::Copy(text) => self.copy(text, screen)?,
                 Effect::Save { stem, extension, text } => self.outside.save(stem, extension, text),
                 Effect::SaveTheme(name) => self.outside.save_theme(name),

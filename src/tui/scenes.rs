@@ -23,6 +23,7 @@ use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, layout::Size};
 
 use super::{
     app::{App, Effect, Msg, What},
+    highlight::{Code, Highlighter},
     theme::Theme,
     view::draw,
 };
@@ -71,6 +72,8 @@ pub struct Stage {
     app: App,
     size: Size,
     at: Duration,
+    /// Loaded when there is code to be shown.
+    highlighter: Option<Highlighter>,
     /// What was sent, each with the id that it was given.
     sent: Vec<Command>,
 }
@@ -84,17 +87,30 @@ impl Scene {
     }
 }
 
+/// The code whose roles are asked for: the stage answers that at once.
+fn take_code(effects: &mut Vec<Effect>) -> Option<Code> {
+    let index = effects.iter().position(|effect| matches!(effect, Effect::Highlight(_)))?;
+    match effects.remove(index) {
+        Effect::Highlight(code) => Some(code),
+        _ => None,
+    }
+}
+
 impl Stage {
     /// An empty screen, at the moment when it was opened.
     pub fn new(theme: Theme, size: Size) -> Self {
         let app = App::new(theme, Strategy::Ape, size);
-        Self { app, size, at: Duration::ZERO, sent: Vec::new() }
+        Self { app, size, at: Duration::ZERO, highlighter: None, sent: Vec::new() }
     }
 
     /// Says what happened. A command that the screen asks for gets its id, the number of commands so far, as the loop
     /// gives it one. What else the screen asks for is left to the scene.
     pub fn tell(&mut self, what: What) -> Vec<Effect> {
-        let effects = self.app.update(Msg { at: self.at, what });
+        let mut effects = self.app.update(Msg { at: self.at, what });
+        while let Some(code) = take_code(&mut effects) {
+            let highlighted = self.highlighter.get_or_insert_with(Highlighter::load).highlight(code);
+            effects.extend(self.app.update(Msg { at: self.at, what: What::Highlighted(highlighted) }));
+        }
         for effect in &effects {
             if let Effect::Send(command) = effect {
                 let command = command.clone().with_id(RequestId(self.sent.len() as u64 + 1));

@@ -83,6 +83,9 @@ impl Row {
 
 /// Cells that `text` takes; control characters take none.
 pub fn width(text: &str) -> usize {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.len();
+    }
     text.graphemes(true).filter(|grapheme| !grapheme.contains(char::is_control)).map(grapheme_width).sum()
 }
 
@@ -180,8 +183,13 @@ fn cells(pieces: &[Piece]) -> Vec<Cell<'_>> {
     let mut offset = 0;
     for Piece { text, role, citation } in pieces {
         let cell = |text, width, at| Cell { text, width, role: *role, citation: *citation, at };
-        for (index, grapheme) in text.grapheme_indices(true) {
+        for (index, grapheme) in graphemes(text) {
             let at = offset + index;
+            if is_plain(grapheme) {
+                cells.push(cell(grapheme.into(), 1, at));
+                column += 1;
+                continue;
+            }
             if grapheme == "\t" || grapheme == "\n" || grapheme == "\r\n" {
                 let spaces = if grapheme == "\t" { TAB - column % TAB } else { 1 };
                 cells.extend((0..spaces).map(|_| cell(" ".into(), 1, at)));
@@ -198,6 +206,24 @@ fn cells(pieces: &[Piece]) -> Vec<Cell<'_>> {
         offset += text.len();
     }
     cells
+}
+
+/// The graphemes of `text` with their places. Finding them takes time, which most text can do without.
+fn graphemes(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = &text[at..];
+        let bytes = rest.as_bytes();
+        // A plain character is one by itself, unless something follows that may combine with it.
+        let plain = matches!(bytes.first()?, b' '..=b'~') && bytes.get(1).is_none_or(u8::is_ascii);
+        let grapheme = if plain { &rest[..1] } else { rest.graphemes(true).next()? };
+        at += grapheme.len();
+        Some((at - grapheme.len(), grapheme))
+    })
+}
+
+fn is_plain(grapheme: &str) -> bool {
+    matches!(grapheme.as_bytes(), [b' '..=b'~'])
 }
 
 /// The grapheme without anything that a terminal acts on, and without floods of combining marks.

@@ -1,15 +1,18 @@
 //! The conversation as rows, and the part of it that the reader sees.
 //!
-//! What the reader sees is laid out exactly; of the rest, a little with every change, and until then the number of its
-//! rows is an estimate. The reader's place is an entry, a part of it and a place in that, not a number of rows: an
-//! estimate that turns out wrong moves the scrollbar and nothing else.
+//! What the reader sees is laid out exactly. Of the rest, the rows of a little are counted with every change, and not
+//! kept; until then their number is an estimate. The reader's place is an entry, a part of it and a place in that, not
+//! a number of rows: an estimate that turns out wrong moves the scrollbar and nothing else.
 
 mod choice;
+mod code;
 
 use super::{citations::Citation, entry::Entry, laid::Laid, text::Row};
 
 /// Bytes of text that are laid out with every change beside what the reader sees, until everything has been.
 const SPARE_BYTES: usize = 8 * 1024;
+/// Parts whose rows are kept, beside those that the reader sees; a part is at most a few pages.
+const KEPT_PARTS: usize = 512;
 /// A jump over more rows than this goes by their numbers, which may be estimates; a shorter one row by row.
 const LONGEST_WALK: usize = 1000;
 
@@ -22,8 +25,10 @@ pub struct Transcript {
     starts: Vec<usize>,
     /// `starts` is right up to this entry.
     numbered: usize,
-    /// No entry before this one has a part that has not been laid out.
-    exact: usize,
+    /// Before this entry, and this part of it, no number of rows is an estimate.
+    exact: (usize, usize),
+    /// The parts whose rows are in memory, in the order in which they were laid out; some may be gone.
+    kept: Vec<(usize, usize)>,
     width: usize,
     height: usize,
     /// The first visible row.
@@ -34,6 +39,8 @@ pub struct Transcript {
     place: Place,
     /// The citation that the keyboard has chosen, and its entry.
     chosen: Option<(usize, Citation)>,
+    /// The roles of this code have been asked for.
+    asked: Option<(usize, usize)>,
     /// Bytes of text laid out since the beginning.
     work: usize,
 }
@@ -109,12 +116,14 @@ impl Transcript {
             for (laid, entry) in self.laid.iter_mut().zip(&self.entries) {
                 laid.resize(entry, width);
             }
-            (self.numbered, self.exact) = (0, 0);
+            (self.numbered, self.exact) = (0, (0, 0));
+            self.kept.clear();
             self.find_place();
         }
         self.settle();
-        self.lay_out_more();
+        self.count_more();
         self.number();
+        self.forget_rows();
     }
 
     /// Moves the reader by rows, towards the newest text where `rows` is positive.
@@ -318,27 +327,54 @@ impl Transcript {
         if bytes > 0 {
             self.work += bytes;
             self.numbered = self.numbered.min(entry);
+            self.kept.push((entry, part));
         }
     }
 
-    /// Lays out a bounded part of what the reader does not see, the oldest first.
-    fn lay_out_more(&mut self) {
+    /// Counts the rows of a bounded part of what the reader does not see, the oldest first.
+    fn count_more(&mut self) {
         if self.width == 0 {
             return;
         }
         let enough = self.work + SPARE_BYTES;
-        while self.work < enough && self.exact < self.entries.len() {
-            self.divide(self.exact);
-            match self.laid[self.exact].first_not_laid_out() {
-                Some(part) => self.lay_out(self.exact, part),
-                None => self.exact += 1,
+        while self.work < enough && self.exact.0 < self.entries.len() {
+            let (entry, from) = self.exact;
+            self.divide(entry);
+            match self.laid[entry].first_estimated(from) {
+                Some(part) => {
+                    self.lay_out(entry, part);
+                    self.kept.pop();
+                    self.laid[entry].forget(part);
+                    self.exact = (entry, part + 1);
+                }
+                None => self.exact = (entry + 1, 0),
+            }
+        }
+    }
+
+    /// Gives the memory of rows back that the reader has left.
+    fn forget_rows(&mut self) {
+        if self.kept.len() <= KEPT_PARTS {
+            return;
+        }
+        let first = (self.top.entry, self.top.part);
+        let last = match self.on(self.top, self.height) {
+            Ok(Cursor { entry, part, .. }) => (entry, part),
+            Err(_) => (usize::MAX, usize::MAX),
+        };
+        let (seen, left): (Vec<_>, Vec<_>) =
+            self.kept.drain(..).partition(|place| (first..=last).contains(place));
+        self.kept = seen;
+        for (entry, part) in left {
+            if let Some(laid) = self.laid.get_mut(entry) {
+                laid.forget(part);
             }
         }
     }
 
     fn changed(&mut self, index: usize) {
         self.numbered = self.numbered.min(index);
-        self.exact = self.exact.min(index);
+        self.exact = self.exact.min((index, 0));
     }
 
     /// Numbers the rows of the entries that have changed, and of those after them.

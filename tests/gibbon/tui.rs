@@ -11,6 +11,7 @@ use gibbon::{
         scenes::{self, Scene, data::QUESTION},
     },
 };
+use proptest::prelude::*;
 use ratatui::{
     buffer::{Buffer, Cell, CellWidth},
     layout::Size,
@@ -147,6 +148,53 @@ fn hostile_text_reaches_no_cell() {
         assert!(!cell.symbol().contains(['\u{202e}', '\u{2066}', '\u{200b}']), "{:?}", cell.symbol());
         assert!(cell.symbol().len() < 100, "a flood of combining marks");
     }
+}
+
+/// Columns in which every row of the panes has a divider.
+fn dividers(picture: &Buffer) -> Vec<u16> {
+    let rows = 3..picture.area.height - 6;
+    (0..picture.area.width).filter(|x| rows.clone().all(|y| picture[(*x, y)].symbol() == "│")).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_breaks_the_screen(
+        pieces in proptest::collection::vec(HOSTILE, 1..40),
+        width in 140u16..180,
+    ) {
+        let size = Size::new(width, 40);
+        let mut stage = scene("retrieved").stage(theme("mono"), size);
+        let expected = dividers(&stage.picture());
+        prop_assert_eq!(expected.len(), 2);
+        let id = stage.id();
+        for text in pieces {
+            stage.engine(Event::Token { id, text });
+        }
+        let picture = stage.picture();
+        prop_assert_eq!(dividers(&picture), expected);
+        for y in 0..picture.area.height {
+            let mut x = 0;
+            while x < picture.area.width {
+                let symbol = picture[(x, y)].symbol();
+                prop_assert!(!symbol.chars().any(acts_on_a_terminal), "{symbol:?}");
+                x += symbol.cell_width().max(1);
+            }
+            prop_assert_eq!(x, picture.area.width, "row {}", y);
+        }
+    }
+}
+
+/// Text of every kind that has been trouble, in any order.
+const HOSTILE: &str = "[ -~]{0,12}|\u{1b}\\[31m|\u{1b}\\]0;t\u{7}|\u{9b}2J|[\u{202a}-\u{202e}\u{2066}-\u{2069}]|\u{200b}{1,50}\
+    |[\u{300}-\u{36f}]{1,40}|👩\u{200d}🚀|🇩🇪|1\u{fe0f}\u{20e3}|☑\u{fe0f}|日本語|שלום|مرحبا|\n{1,3}|\t|```\n|\\| a \\||\
+    (\\| a \\| 日 \\|\n\\|--\\|--:\\|\n)|> |- |# |\\[dome.md § Closing in wind\\]|\u{e0041}|\u{ad}";
+
+/// Neither a character that is seen nor a part of one.
+fn acts_on_a_terminal(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[test]

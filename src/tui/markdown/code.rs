@@ -38,8 +38,7 @@ pub fn language<'a>(text: &'a str, section: &Section) -> &'a str {
 }
 
 /// The lines of a block, with a bar before them. A line without roles of its own is in one.
-pub fn rows(code: &str, language: &str, highlights: Option<&Highlights>, width: usize) -> Vec<Row> {
-    let _ = language;
+pub fn rows(code: &str, highlights: Option<&Highlights>, width: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut at = 0;
     let code = code.strip_suffix('\n').unwrap_or(code);
@@ -59,12 +58,13 @@ fn pieces(line: &str, spans: &[(usize, Role)]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut at = 0;
     for (bytes, role) in spans {
+        // The roles are of another text where they do not fit this one.
         let Some(text) = line.get(at..at + bytes) else { break };
         pieces.push(Piece::new(text, *role));
         at += bytes;
     }
-    if at < line.len() {
-        pieces.push(Piece::new(&line[at..], Role::Code));
+    match at == line.len() {
+        true => pieces,
+        false => vec![Piece::new(line, Role::Code)],
     }
-    pieces
 }

@@ -1,10 +1,15 @@
 //! What the screen asks for beyond the terminal and the engine. Each piece of work runs on a thread of its own, so
 //! that no disk and no other program makes the screen wait; what came of it is a message like any other.
 
+use std::sync::mpsc;
+
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{
-    super::app::What,
+    super::{
+        app::What,
+        highlight::{Code, Highlighter},
+    },
     clipboard::{Clipboard, TERMINAL_LIMIT},
     folders, log_file,
     save::save,
@@ -19,13 +24,15 @@ pub struct Outside {
     results: UnboundedSender<What>,
     config: Config,
     clipboard: Clipboard,
+    /// Takes code to the thread that knows the syntaxes. `None` until there is any.
+    highlighter: Option<mpsc::Sender<Code>>,
 }
 
 impl Outside {
     pub fn new(config: &Config) -> (Self, UnboundedReceiver<What>) {
         let (results, received) = unbounded_channel();
         let clipboard = open_clipboard(results.clone());
-        (Self { results, config: config.clone(), clipboard }, received)
+        (Self { results, config: config.clone(), clipboard, highlighter: None }, received)
     }
 
     pub fn read_log(&self) {
@@ -57,6 +64,25 @@ impl Outside {
 
     pub fn list_folders(&self, typed: String) {
         self.start(move || What::Folders { found: folders::folders(&typed), typed });
+    }
+
+    /// Finds out the roles of code. The syntaxes are loaded by the thread, when the first code is shown.
+    pub fn highlight(&mut self, code: Code) {
+        let results = &self.results;
+        let start = || {
+            let (sender, codes) = mpsc::channel::<Code>();
+            let results = results.clone();
+            std::thread::spawn(move || {
+                let mut highlighter = Highlighter::load();
+                for code in codes {
+                    // Nobody listens any more when the screen is closing.
+                    let _ = results.send(What::Highlighted(highlighter.highlight(code)));
+                }
+            });
+            sender
+        };
+        // The thread ends before this does in no case but a panic of its own; then code stays in one role.
+        let _ = self.highlighter.get_or_insert_with(start).send(code);
     }
 
     /// Copies to the local clipboard. What is too long for the terminal and has no other way is said to be so.

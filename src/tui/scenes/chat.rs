@@ -6,8 +6,8 @@ use super::super::app::What;
 use super::{
     Scene, Stage,
     data::{
-        ANSWER, QUESTION, WIDE_ANSWER, answer, answered as answered_outcome, chunks, origins, status,
-        wide_chunks,
+        ANSWER, CODE_ANSWER, QUESTION, WIDE_ANSWER, answer, answered as answered_outcome, chunks, origins,
+        status, wide_chunks,
     },
 };
 use crate::engine::{Event, Failure, FailureKind, Outcome, Status, StopReason, admin::PullProgress};
@@ -24,6 +24,8 @@ pub const SCENES: &[Scene] = &[
     Scene { name: "answered", description: "An answer with its sources and timings.", build: answered },
     Scene { name: "cancelled", description: "An answer that was cancelled keeps its text.", build: cancelled },
     Scene { name: "failed", description: "A question that could not be answered.", build: failed },
+    Scene { name: "markdown", description: "An answer with code, a table, a quote and a list.", build: markdown },
+    Scene { name: "markdown_streaming", description: "Code as it comes: finished lines have their colours.", build: markdown_streaming },
     Scene { name: "wide_text", description: "Text that takes two cells for a character.", build: wide_text },
 ];
 
@@ -103,6 +105,21 @@ fn failed(stage: &mut Stage) {
         hint: Some("Run `gibbon model pull`, then start Gibbon again.".to_owned()),
     };
     stage.engine(Event::Failed { id: stage.id(), failure });
+}
+
+fn markdown(stage: &mut Stage) {
+    retrieved(stage);
+    stage.engine(Event::Done {
+        id: stage.id(),
+        outcome: answered_outcome(CODE_ANSWER, StopReason::EndOfText),
+    });
+}
+
+fn markdown_streaming(stage: &mut Stage) {
+    retrieved(stage);
+    let text = CODE_ANSWER.split("limit:").next().unwrap_or(CODE_ANSWER);
+    stage.engine(Event::Token { id: stage.id(), text: text.to_owned() });
+    stage.wait(700);
 }
 
 fn wide_text(stage: &mut Stage) {

@@ -21,6 +21,22 @@ pub const ANSWER: &str = "Close the dome when the wind at the mast has been abov
     [dome.md § Closing in wind].\n\
     3. Write it into the log.";
 
+/// An answer with most of what Markdown has.
+pub const CODE_ANSWER: &str = "## Closing by hand\n\n\
+    `close_shutter` does what the **night assistant** does at the panel [dome_control.py § close_shutter]:\n\n\
+    ```python\n\
+    def close_shutter(dome, limit=18.0):\n    \
+        \"\"\"Closes the shutter; True once the lamp is steady.\"\"\"\n    \
+        if dome.wind() < limit:  # m/s at the mast\n        \
+            return False\n    \
+        dome.turn_key(\"LOCAL\")\n    \
+        return dome.hold(\"CLOSE\", seconds=90)\n\
+    ```\n\n\
+    | Limit | m/s | for |\n|:--|--:|:--|\n| close | 18 | two minutes |\n| park | 12 | ten minutes |\n\n\
+    > Nobody asks for permission first.\n\n\
+    - [x] Park the telescope\n\
+    - [ ] Write it into the *log* [dome.md § Closing in wind]";
+
 /// An answer whose text takes two cells for a character, with a label that does so too.
 pub const WIDE_ANSWER: &str = "ドームは閉めてください 👩\u{200d}🚀 [日本語の手引き.md § ドームを閉める].";
 

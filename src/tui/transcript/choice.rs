@@ -5,21 +5,11 @@ use super::{Citation, Cursor, Transcript};
 /// Bytes of text that are laid out at most to find the next citation.
 const SEARCH_BYTES: usize = 64 * 1024;
 
-#[allow(dead_code, reason = "keys and mouse come with changes of their own")]
 impl Transcript {
     /// The citation drawn at a cell of the conversation's pane, and its entry.
     pub fn target_at(&self, row: usize, column: usize) -> Option<(usize, Citation)> {
         let visible = self.visible().nth(row)?;
         Some((visible.entry, visible.row.piece_at(column)?.citation?))
-    }
-
-    /// The citations of an entry in the order in which they are read, as far as it has been laid out.
-    pub fn citations(&self, entry: usize) -> impl DoubleEndedIterator<Item = Citation> {
-        let parts = self.laid.get(entry).map_or(0, |laid| laid.parts());
-        let mut citations: Vec<_> = (0..parts).flat_map(|part| self.citations_of(entry, part)).collect();
-        // One that was broken at a row's end is two pieces.
-        citations.dedup_by_key(|(citation, _)| *citation);
-        citations.into_iter().map(|(citation, _)| citation)
     }
 
     /// The citation that the keyboard has chosen, and its entry.
@@ -138,7 +128,7 @@ mod tests {
         let text = format!("One [a.md § A].\n{}\n[b.md § B; a.md § A]", "more\n".repeat(20));
         transcript.push(answered(&text, &["a.md § A", "b.md § B"]));
         transcript.resize(30, 6);
-        let all: Vec<_> = transcript.citations(0).collect();
+        let all = citations(&mut transcript, 0);
         let last = text.rfind('[').expect("it is in there");
         let expected = [(4, 0, 1), (last, 0, 2), (last, 1, 1)];
         assert_eq!(all, expected.map(|(at, number, rank)| Citation { at, number, rank }));
@@ -153,6 +143,19 @@ mod tests {
         assert_eq!(transcript.choose_previous(), Some((0, all[1])));
         assert_eq!(transcript.choose_previous(), Some((0, all[0])));
         assert!(transcript.visible().any(|visible| visible.row.text().contains("One [1]")));
+    }
+
+    /// The citations of an entry in the order in which they are read.
+    fn citations(transcript: &mut Transcript, entry: usize) -> Vec<Citation> {
+        transcript.divide(entry);
+        let mut citations = Vec::new();
+        for part in 0..transcript.laid[entry].parts() {
+            transcript.lay_out(entry, part);
+            citations.extend(transcript.citations_of(entry, part).map(|(citation, _)| citation));
+        }
+        // One that was broken at a row's end is two pieces.
+        citations.dedup();
+        citations
     }
 
     fn cell_of(transcript: &Transcript, needle: &str) -> (usize, usize) {

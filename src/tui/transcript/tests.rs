@@ -40,13 +40,21 @@ fn first_row(transcript: &Transcript) -> String {
 }
 
 fn all_rows(transcript: &Transcript) -> Vec<Row> {
-    let parts = transcript.laid.iter().flat_map(|laid| (0..laid.parts()).map(move |part| laid.part(part)));
-    parts.flat_map(|rows| rows.expect("everything is laid out").to_vec()).collect()
+    let mut laid = transcript.laid.clone();
+    let mut rows = Vec::new();
+    for (laid, entry) in laid.iter_mut().zip(&transcript.entries) {
+        laid.divide(entry);
+        for part in 0..laid.parts() {
+            laid.lay_out(entry, part);
+            rows.extend_from_slice(laid.part(part).expect("it is laid out"));
+        }
+    }
+    rows
 }
 
-/// Lays everything out.
+/// Counts all rows.
 fn settle_all(transcript: &mut Transcript) {
-    while transcript.exact < transcript.entries.len() {
+    while transcript.exact.0 < transcript.entries.len() {
         transcript.resize(transcript.width, transcript.height);
     }
 }
@@ -247,4 +255,25 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn rows_that_the_reader_has_left_are_forgotten_and_come_back() {
+    let mut transcript = transcript(3 * KEPT_PARTS);
+    settle_all(&mut transcript);
+    let rows = transcript.rows();
+    transcript.show_oldest();
+    transcript.resize(WIDTH, HEIGHT);
+    let oldest: Vec<_> = transcript.visible().map(|visible| visible.row.clone()).collect();
+    for _ in 0..rows / HEIGHT + 1 {
+        transcript.scroll(HEIGHT as isize);
+        transcript.resize(WIDTH, HEIGHT);
+        assert_eq!(transcript.visible().count(), HEIGHT);
+    }
+    let kept = transcript.laid.iter().flat_map(|laid| (0..laid.parts()).filter_map(|part| laid.part(part)));
+    assert!(kept.count() <= KEPT_PARTS + HEIGHT);
+    assert_eq!((transcript.rows(), transcript.rows_below()), (rows, 0));
+    transcript.show_oldest();
+    transcript.resize(WIDTH, HEIGHT);
+    assert!(transcript.visible().map(|visible| visible.row).eq(&oldest));
 }

@@ -1,4 +1,4 @@
-//! The chat screen with the default model, in a pseudo-terminal: asking, watching, looking things up, stopping.
+//! The chat screen with the default model, in a pseudo-terminal: asking, watching, looking things up, comparing, stopping.
 
 use std::fs;
 
@@ -8,6 +8,7 @@ use super::{Home, QUESTION};
 use crate::terminal::Terminal;
 
 const CTRL_C: &str = "\u{3}";
+const CTRL_T: &str = "\u{14}";
 const TAB: &str = "\t";
 const ENTER: &str = "\r";
 const ESCAPE: &str = "\u{1b}";
@@ -87,6 +88,37 @@ fn an_answer_is_seen_as_it_comes_can_be_cancelled_and_survives_resizing() {
     ask(&mut terminal, QUESTION);
     terminal.press(ESCAPE);
     terminal.shows_when("a second cancelled answer", |picture| !picture.contains(ANSWERING));
+    quit(terminal);
+}
+
+#[test]
+fn the_strategies_are_compared_and_a_comparison_can_be_stopped() {
+    let home = Home::indexed();
+    home.write_config("[answer]\nmax_tokens = 12\n[corpus]\nchunk_tokens = 96\n");
+    let mut terminal = chat(&home, &[], (160, 48));
+    terminal.press(&format!("{QUESTION}{ENTER}"));
+    terminal.shows("tok/s");
+    terminal.press(CTRL_T);
+    let screen = terminal.shows("finished");
+    for shown in ["To the first token", "full", "concat", "parallel", "ape", "KL of first token", "Answers"] {
+        assert!(screen.contains(shown), "no {shown} in\n{screen}");
+    }
+    terminal.press("M");
+    let exported = || {
+        let mut files = fs::read_dir(home.directory.path()).unwrap().map(|entry| entry.unwrap().path());
+        files.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("comparison")))
+    };
+    terminal.shows_when("the exported file", |_| {
+        exported().is_some_and(|path| fs::read_to_string(path).is_ok_and(|text| text.contains(QUESTION)))
+    });
+    // Once more, and stopped before it is done.
+    terminal.press(&"+".repeat(9));
+    terminal.press(ENTER);
+    terminal.shows_when("the comparison under way", |picture| !picture.contains("finished"));
+    terminal.press(ESCAPE);
+    terminal.shows("cancelled");
+    terminal.press(ESCAPE);
+    terminal.shows("Sources");
     quit(terminal);
 }
 
