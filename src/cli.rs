@@ -67,8 +67,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  gibbon demo\n  gibbon demo --no-chat")]
     Demo(DemoArgs),
     /// Open the chat (the default without a command)
-    #[command(after_help = "Examples:\n  gibbon\n  gibbon chat --model ./model.gguf")]
-    Chat,
+    #[command(after_help = "Examples:\n  gibbon\n  gibbon chat --resume\n  gibbon chat --resume 3\n  \
+        gibbon chat --model ./model.gguf")]
+    Chat(ChatArgs),
     /// Index files and folders, and encode their KV caches
     #[command(after_help = "Without a path, everything indexed before is brought up to date.\n\n\
         Examples:\n  gibbon index ~/notes report.md\n  gibbon index\n  gibbon index --forget ~/notes")]
@@ -135,6 +136,13 @@ pub struct JsonArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ChatArgs {
+    /// Go on in the chat that was used last, or in the one with this id, as `sessions ls` lists it
+    #[arg(long, value_name = "ID")]
+    pub resume: Option<Option<i64>>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -257,7 +265,7 @@ pub enum ModelCommand {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum SessionsCommand {
-    /// List the chats, the latest first
+    /// List the chats, the one used last first
     Ls(JsonArgs),
     /// List the chats in whose title or messages all words occur
     Search {

@@ -17,11 +17,12 @@ use color_eyre::{
 use gibbon::{
     cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand, SessionsCommand},
     commands::{
-        Console, Error, Exit, Interrupts, Verbosity, ask, cache, chat, compare, configuration, demo, doctor,
-        index, json, manual, model, screenshots, search, sessions,
+        Console, Error, Exit, Interrupts, Verbosity, ask, cache,
+        chat::{self, Begin},
+        compare, configuration, demo, doctor, index, json, manual, model, screenshots, search, sessions,
     },
     config::{Config, ConfigError, Environment, Overrides, Paths},
-    engine::{Engine, Event, visible},
+    engine::{ChatId, Engine, Event, visible},
     tui::{self, ScreenError},
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -137,11 +138,18 @@ fn run(
 
 fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, Error> {
     match cli.command.clone() {
-        None | Some(Command::Chat) => chat::run(config, &screen),
+        None => chat::run(config, Begin::NewChat, &screen),
+        Some(Command::Chat(args)) => {
+            let begin = args.resume.map_or(Begin::NewChat, Begin::Resume);
+            chat::run(config, begin, &screen)
+        }
         Some(Command::Demo(args)) => {
             let exit = demo::run(config, console, &watch_interrupts)?;
             let open_chat = exit == Exit::Done && !args.no_chat && chat::has_terminal();
-            if open_chat && chat::is_wanted(console)? { chat::run(config, &screen) } else { Ok(exit) }
+            if !open_chat || !chat::is_wanted(console)? {
+                return Ok(exit);
+            }
+            chat::run(config, Begin::NewChat, &screen)
         }
         Some(Command::Index(args)) => {
             let options = index::IndexOptions {
@@ -236,8 +244,13 @@ fn report(error: &Error, as_json: bool, console: &mut Console) {
 }
 
 /// The screen of the chat.
-fn screen(config: &Config, engine: Engine, events: UnboundedReceiver<Event>) -> Result<(), Error> {
-    tui::run(config, engine, events).map_err(|error| match error {
+fn screen(
+    config: &Config,
+    engine: Engine,
+    events: UnboundedReceiver<Event>,
+    resume: Option<ChatId>,
+) -> Result<(), Error> {
+    tui::run(config, engine, events, resume).map_err(|error| match error {
         ScreenError::Theme(_) | ScreenError::Keys { .. } => Error::usage(
             error.to_string(),
             "Correct the value; `gibbon config path` prints where the file is.",

@@ -16,7 +16,10 @@ pub struct Session {
     pub id: SessionId,
     /// Seconds since the Unix epoch.
     pub started: i64,
+    /// When messages were added last, in seconds since the Unix epoch.
+    pub used: i64,
     pub title: String,
+    /// Without those that are superseded.
     pub messages: usize,
 }
 
@@ -51,12 +54,14 @@ impl Role {
 impl Catalogue {
     /// Starts a chat; `started` is in seconds since the Unix epoch.
     pub fn start_session(&self, title: &str, started: i64) -> Result<SessionId> {
-        self.connection
-            .execute("INSERT INTO session (started, title) VALUES (?1, ?2)", params![started, title])?;
+        self.connection.execute(
+            "INSERT INTO session (started, used, title) VALUES (?1, ?1, ?2)",
+            params![started, title],
+        )?;
         Ok(SessionId(self.connection.last_insert_rowid()))
     }
 
-    /// The chats, the latest first.
+    /// The chats, the one used last first.
     pub fn sessions(&self) -> Result<Vec<Session>> {
         let mut statement = self.connection.prepare_cached(&format!("{SESSION_QUERY} {LATEST_FIRST}"))?;
         let rows = statement.query_map([], session)?;
@@ -69,8 +74,8 @@ impl Catalogue {
         Ok(statement.query_row([id.0], session).optional()?)
     }
 
-    /// The chats in whose title or messages every one of `words` occurs, in upper or lower case, the latest first.
-    /// Parts of words count: `clos` finds `closing`.
+    /// The chats in whose title or messages every one of `words` occurs, in upper or lower case, the one used
+    /// last first. Parts of words count: `clos` finds `closing`.
     pub fn sessions_with(&self, words: &[&str]) -> Result<Vec<Session>> {
         let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
         // SQLite folds the case of ASCII letters alone, so the texts are looked at here.
@@ -81,7 +86,8 @@ impl Catalogue {
                 missing.entry(session.id).or_insert_with(|| words.iter().map(String::as_str).collect());
             take_out_found(left, &session.title);
         }
-        let mut statement = self.connection.prepare_cached("SELECT session, text FROM message")?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT session, text FROM message WHERE superseded = 0")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             if let Some(left) = missing.get_mut(&SessionId(row.get(0)?)).filter(|left| !left.is_empty()) {
@@ -105,9 +111,16 @@ impl Catalogue {
         Ok(self.connection.execute("DELETE FROM session WHERE id = ?1", [session.0])? > 0)
     }
 
-    /// Writes messages at the end of a chat, all or none, and returns the ordinal of the first, from 0. `None` where
-    /// the chat was deleted.
-    pub fn append_messages(&mut self, session: SessionId, messages: &[Message]) -> Result<Option<u32>> {
+    /// Writes messages at the end of a chat at the time `now`, in seconds since the Unix epoch, all or none, and returns
+    /// the ordinal of the first, from 0. They take the place of those from the ordinal `supersedes` on, which stay in
+    /// the database and are read no more. `None` where the chat was deleted.
+    pub fn append_messages(
+        &mut self,
+        session: SessionId,
+        messages: &[Message],
+        supersedes: Option<u32>,
+        now: i64,
+    ) -> Result<Option<u32>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let first: Option<u32> = transaction
             .query_row(
@@ -118,6 +131,13 @@ impl Catalogue {
             )
             .optional()?;
         let Some(first) = first else { return Ok(None) };
+        if let Some(supersedes) = supersedes {
+            transaction.execute(
+                "UPDATE message SET superseded = 1 WHERE session = ?1 AND ordinal >= ?2",
+                params![session.0, supersedes],
+            )?;
+        }
+        transaction.execute("UPDATE session SET used = ?2 WHERE id = ?1", params![session.0, now])?;
         for (ordinal, message) in (first..).zip(messages) {
             transaction.execute(
                 "INSERT INTO message (session, ordinal, role, text, sources, timings, details)
@@ -137,36 +157,40 @@ impl Catalogue {
         Ok(Some(first))
     }
 
-    /// The messages of a chat in order; none where there is no such chat.
-    pub fn messages(&self, session: SessionId) -> Result<Vec<Message>> {
+    /// The messages of a chat in order, each with its ordinal, without those that are superseded; none where there is
+    /// no such chat.
+    pub fn messages(&self, session: SessionId) -> Result<Vec<(u32, Message)>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT role, text, sources, timings, details FROM message WHERE session = ?1 ORDER BY ordinal",
+            "SELECT ordinal, role, text, sources, timings, details FROM message
+             WHERE session = ?1 AND superseded = 0 ORDER BY ordinal",
         )?;
         let rows = statement.query_map([session.0], |row| {
-            let role = if row.get_ref(0)?.as_str()? == "user" { Role::User } else { Role::Assistant };
-            Ok(Message {
+            let role = if row.get_ref(1)?.as_str()? == "user" { Role::User } else { Role::Assistant };
+            let message = Message {
                 role,
-                text: row.get(1)?,
-                sources: json(row, 2)?,
-                timings: json(row, 3)?,
-                details: json(row, 4)?,
-            })
+                text: row.get(2)?,
+                sources: json(row, 3)?,
+                timings: json(row, 4)?,
+                details: json(row, 5)?,
+            };
+            Ok((row.get(0)?, message))
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }
 
-const SESSION_QUERY: &str =
-    "SELECT id, started, title, (SELECT COUNT(*) FROM message WHERE session = session.id) FROM session";
-const LATEST_FIRST: &str = "ORDER BY started DESC, id DESC";
+const SESSION_QUERY: &str = "SELECT id, started, used, title,
+    (SELECT COUNT(*) FROM message WHERE session = session.id AND superseded = 0) FROM session";
+const LATEST_FIRST: &str = "ORDER BY used DESC, id DESC";
 
 /// Reads a row of [`SESSION_QUERY`].
 fn session(row: &rusqlite::Row<'_>) -> rusqlite::Result<Session> {
     Ok(Session {
         id: SessionId(row.get(0)?),
         started: row.get(1)?,
-        title: row.get(2)?,
-        messages: row.get::<_, u32>(3)? as usize,
+        used: row.get(2)?,
+        title: row.get(3)?,
+        messages: row.get::<_, u32>(4)? as usize,
     })
 }
 

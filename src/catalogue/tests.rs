@@ -104,7 +104,7 @@ fn a_newer_format_is_left_alone() {
     let fixture = fixture();
     fixture.catalogue.connection.pragma_update(None, "user_version", 99).unwrap();
     let error = Catalogue::open(fixture.data.path()).err().expect("a newer format");
-    assert!(matches!(error, CatalogueError::Newer { found: 99, known: 2 }), "{error}");
+    assert!(matches!(error, CatalogueError::Newer { found: 99, known: 3 }), "{error}");
     assert_eq!(format_of(&fixture.catalogue.connection).unwrap(), 99);
 }
 
@@ -326,9 +326,10 @@ fn chats_are_kept_in_order() {
         ..message(Role::Assistant, "At dusk.")
     };
     let turn = [question.clone(), answer];
-    assert_eq!(catalogue.append_messages(first, &turn).unwrap(), Some(0));
-    assert_eq!(catalogue.append_messages(first, &turn[..1]).unwrap(), Some(2));
-    assert_eq!(catalogue.messages(first).unwrap(), [&turn[..], &turn[..1]].concat());
+    assert_eq!(catalogue.append_messages(first, &turn, None, 15).unwrap(), Some(0));
+    assert_eq!(catalogue.append_messages(first, &turn[..1], None, 16).unwrap(), Some(2));
+    let [asked, answered] = turn.clone();
+    assert_eq!(catalogue.messages(first).unwrap(), [(0, asked.clone()), (1, answered), (2, asked)]);
     assert!(catalogue.rename_session(first, "Closing the dome").unwrap());
     let listed: Vec<(String, usize)> =
         catalogue.sessions().unwrap().into_iter().map(|chat| (chat.title, chat.messages)).collect();
@@ -338,9 +339,49 @@ fn chats_are_kept_in_order() {
     assert!(catalogue.delete_session(first).unwrap());
     assert_eq!(catalogue.messages(first).unwrap(), []);
     assert_eq!(catalogue.session(first).unwrap(), None);
-    assert_eq!(catalogue.append_messages(first, &turn).unwrap(), None);
+    assert_eq!(catalogue.append_messages(first, &turn, None, 20).unwrap(), None);
     assert!(!catalogue.rename_session(first, "").unwrap());
-    assert_eq!(catalogue.append_messages(second, &turn).unwrap(), Some(0));
+    assert_eq!(catalogue.append_messages(second, &turn, None, 20).unwrap(), Some(0));
+}
+
+#[test]
+fn the_chat_used_last_is_the_first() {
+    let mut fixture = fixture();
+    let catalogue = &mut fixture.catalogue;
+    let first = catalogue.start_session("Dome", 10).unwrap();
+    let second = catalogue.start_session("Mirror", 20).unwrap();
+    let order = |catalogue: &Catalogue| -> Vec<SessionId> {
+        catalogue.sessions().unwrap().into_iter().map(|chat| chat.id).collect()
+    };
+    assert_eq!(order(catalogue), [second, first]);
+    catalogue.append_messages(first, &[message(Role::User, "When?")], None, 30).unwrap();
+    assert_eq!(order(catalogue), [first, second]);
+    let chat = catalogue.session(first).unwrap().unwrap();
+    assert_eq!((chat.started, chat.used), (10, 30));
+}
+
+#[test]
+fn superseded_messages_are_kept_and_read_no_more() {
+    let mut fixture = fixture();
+    let catalogue = &mut fixture.catalogue;
+    let chat = catalogue.start_session("Dome", 10).unwrap();
+    let other = catalogue.start_session("Mirror", 10).unwrap();
+    let turn = |question: &str| [message(Role::User, question), message(Role::Assistant, "At dusk.")];
+    for (question, supersedes) in [("one", None), ("two", None), ("three", None), ("again", Some(2))] {
+        catalogue.append_messages(chat, &turn(question), supersedes, 20).unwrap();
+        catalogue.append_messages(other, &turn(question), None, 20).unwrap();
+    }
+    let read = |chat| -> Vec<(u32, String)> {
+        catalogue.messages(chat).unwrap().into_iter().map(|(at, message)| (at, message.text)).collect()
+    };
+    let expected = [(0, "one"), (1, "At dusk."), (6, "again"), (7, "At dusk.")];
+    assert_eq!(read(chat), expected.map(|(at, text)| (at, text.to_owned())));
+    assert_eq!((read(other).len(), catalogue.session(chat).unwrap().unwrap().messages), (8, 4));
+    let found: Vec<_> = catalogue.sessions_with(&["two"]).unwrap().into_iter().map(|chat| chat.id).collect();
+    assert_eq!(found, [other]);
+    let count = "SELECT COUNT(*) FROM message WHERE session = ?1";
+    let rows: u32 = catalogue.connection.query_row(count, [chat.0], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 8, "nothing is lost");
 }
 
 #[test]
@@ -349,10 +390,15 @@ fn chats_are_found_by_all_words_in_title_or_messages() {
     let catalogue = &mut fixture.catalogue;
     let dome = catalogue.start_session("The Kuppel ÖFFNET", 10).unwrap();
     catalogue
-        .append_messages(dome, &[message(Role::User, "When?"), message(Role::Assistant, "Closing at dusk")])
+        .append_messages(
+            dome,
+            &[message(Role::User, "When?"), message(Role::Assistant, "Closing at dusk")],
+            None,
+            10,
+        )
         .unwrap();
     let mirror = catalogue.start_session("Mirror", 20).unwrap();
-    catalogue.append_messages(mirror, &[message(Role::User, "Is 50 % of it clean?")]).unwrap();
+    catalogue.append_messages(mirror, &[message(Role::User, "Is 50 % of it clean?")], None, 20).unwrap();
     let found = |words: &[&str]| -> Vec<SessionId> {
         catalogue.sessions_with(words).unwrap().into_iter().map(|chat| chat.id).collect()
     };
@@ -364,17 +410,22 @@ fn chats_are_found_by_all_words_in_title_or_messages() {
 }
 
 #[test]
-fn a_catalogue_of_the_first_format_keeps_its_chats() {
-    let fixture = fixture();
-    let old = Connection::open(fixture.folder.path().join(CATALOGUE_FILE)).unwrap();
-    old.execute_batch(MIGRATIONS[0]).unwrap();
-    old.execute_batch(
-        "INSERT INTO session VALUES (3, 10, 'Dome');
-         INSERT INTO message VALUES (3, 0, 'user', 'When?', NULL, NULL);
-         PRAGMA user_version = 1",
-    )
-    .unwrap();
-    drop(old);
-    let catalogue = Catalogue::open(fixture.folder.path()).unwrap();
-    assert_eq!(catalogue.messages(SessionId(3)).unwrap(), [message(Role::User, "When?")]);
+fn catalogues_of_earlier_formats_keep_their_chats() {
+    let message_of = ["(3, 0, 'user', 'When?', NULL, NULL)", "(3, 0, 'user', 'When?', NULL, NULL, NULL)"];
+    for (format, row) in (1..).zip(message_of) {
+        let folder = tempfile::tempdir().unwrap();
+        let old = Connection::open(folder.path().join(CATALOGUE_FILE)).unwrap();
+        MIGRATIONS[..format].iter().for_each(|migration| old.execute_batch(migration).unwrap());
+        old.execute_batch(&format!(
+            "INSERT INTO session VALUES (3, 10, 'Dome'), (4, 8, 'Mirror');
+             INSERT INTO message VALUES {row};
+             PRAGMA user_version = {format}"
+        ))
+        .unwrap();
+        drop(old);
+        let catalogue = Catalogue::open(folder.path()).unwrap();
+        assert_eq!(catalogue.messages(SessionId(3)).unwrap(), [(0, message(Role::User, "When?"))]);
+        let chats: Vec<_> = catalogue.sessions().unwrap().iter().map(|chat| (chat.id.0, chat.used)).collect();
+        assert_eq!(chats, [(3, 10), (4, 8)], "format {format}");
+    }
 }

@@ -7,13 +7,30 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{Console, Error, Exit};
 use crate::{
     config::Config,
-    engine::{Engine, Event},
+    engine::{
+        Engine, Event,
+        admin::{self, ChatId},
+    },
 };
 
-/// The screen: takes over the terminal until the user leaves.
-pub type Screen<'a> = &'a dyn Fn(&Config, Engine, UnboundedReceiver<Event>) -> Result<(), Error>;
+/// The screen: takes over the terminal until the user leaves. Begins with the chat, where there is one.
+pub type Screen<'a> =
+    &'a dyn Fn(&Config, Engine, UnboundedReceiver<Event>, Option<ChatId>) -> Result<(), Error>;
 
-pub fn run(config: &Config, screen: Screen) -> Result<Exit, Error> {
+/// With which chat the screen begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    NewChat,
+    /// The chat with this id; without one, the chat that was used last.
+    Resume(Option<i64>),
+}
+
+pub fn run(config: &Config, begin: Begin, screen: Screen) -> Result<Exit, Error> {
+    // What is wrong is said before the terminal is taken over.
+    let chat = match begin {
+        Begin::NewChat => None,
+        Begin::Resume(id) => Some(admin::chat_to_resume(config, id.map(ChatId))?),
+    };
     if !has_terminal() {
         return Err(Error::usage(
             "the chat needs a terminal",
@@ -21,7 +38,7 @@ pub fn run(config: &Config, screen: Screen) -> Result<Exit, Error> {
         ));
     }
     let (engine, events) = Engine::start(config.clone());
-    screen(config, engine, events)?;
+    screen(config, engine, events, chat)?;
     Ok(Exit::Done)
 }
 

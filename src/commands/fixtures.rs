@@ -64,7 +64,7 @@ pub fn chunks() -> Vec<RetrievedChunk> {
 
 pub fn answer() -> Answer {
     Answer {
-        chat: None,
+        kept: None,
         question: "When does the dome close?".into(),
         text: "At 45 km/h of wind [dome.md § Closing].".into(),
         strategy: Strategy::Ape,

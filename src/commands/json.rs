@@ -15,8 +15,8 @@
 //! | `cache_prune` | `removed_files`, `removed_bytes`, `kept_files`, `kept_bytes` |
 //! | `models` | `models` (each a *model*) |
 //! | `model` | `model` (a *model*) |
-//! | `sessions` | `sessions` (each `id`, `started`, `title`, `messages`) |
-//! | `session` | `id`, `messages` (each `role`, `text`, `sources`, `timings`) |
+//! | `sessions` | `sessions` (each `id`, `started`, `used` (last), `title`, `messages`) |
+//! | `session` | `id`, `messages` (each `role`, `text`, `sources`, `timings`, `stop`) |
 //! | `chat` | `id`, `started`, `title`, `turns` (each `question`, `answer`, `strategy`, `stop`, `sources` (each a *chunk* with `origin`), `timings`) |
 //! | `doctor` | `checks` (each `name`, `status` (`ok`, `warning`, `problem`), `detail`, `hint`) |
 //! | `error` | `error` (`kind`, `message`, `hint`); the exit code is not 0 |

@@ -13,7 +13,7 @@ use crate::{
     engine::{
         ChatId, ChatSummary, Failure, FailureKind,
         admin::{self, ChatMessage},
-        export::{chat_json, chat_markdown},
+        export::{chat_json, chat_markdown, ending},
     },
 };
 
@@ -40,13 +40,13 @@ fn list(chats: &[ChatSummary], none: &str, as_json: bool, console: &mut Console)
     }
     let rows: Vec<Vec<String>> = chats.iter().map(row).collect();
     let style = console.style(Stream::Output);
-    console.output(&table(&["id", "messages", "started", "title"], "><<<", &rows, style))?;
+    console.output(&table(&["id", "messages", "used", "title"], "><<<", &rows, style))?;
     Ok(())
 }
 
 fn row(chat: &ChatSummary) -> Vec<String> {
     let title = chat.title.lines().next().unwrap_or_default();
-    vec![chat.id.to_string(), chat.messages.to_string(), age(chat.started, now()), title.to_owned()]
+    vec![chat.id.to_string(), chat.messages.to_string(), age(chat.used, now()), title.to_owned()]
 }
 
 pub fn show(config: &Config, id: i64, as_json: bool, console: &mut Console) -> Result<Exit, Error> {
@@ -59,11 +59,12 @@ pub fn show(config: &Config, id: i64, as_json: bool, console: &mut Console) -> R
     Ok(Exit::Done)
 }
 
-/// The chat as Markdown: questions as headings, answers below.
+/// The chat as Markdown: questions as headings, answers below, and what is not whole is marked.
 fn markdown(messages: &[ChatMessage]) -> String {
-    let parts = messages.iter().map(|message| match message.role.as_str() {
-        "user" => format!("## {}\n", message.text.trim()),
-        _ => format!("{}\n", message.text.trim()),
+    let parts = messages.iter().map(|message| match (message.role.as_str(), message.stop.and_then(ending)) {
+        ("user", _) => format!("## {}\n", message.text.trim()),
+        (_, None) => format!("{}\n", message.text.trim()),
+        (_, Some(ending)) => format!("{}\n\n*({ending})*\n", message.text.trim()),
     });
     parts.collect::<Vec<_>>().join("\n")
 }
@@ -109,16 +110,24 @@ pub fn rm(config: &Config, id: i64, console: &mut Console) -> Result<Exit, Error
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::StopReason;
 
     #[test]
     fn a_chat_is_shown_as_markdown() {
-        let message = |role: &str, text: &str| ChatMessage {
+        let message = |role: &str, text: &str, stop| ChatMessage {
             role: role.into(),
             text: text.into(),
             sources: None,
             timings: None,
+            stop,
         };
-        let shown = markdown(&[message("user", "How heavy is it?\n"), message("assistant", "38 tonnes.")]);
-        assert_eq!(shown, "## How heavy is it?\n\n38 tonnes.\n");
+        let shown = markdown(&[
+            message("user", "How heavy is it?\n", None),
+            message("assistant", "38 tonnes.", Some(StopReason::EndOfText)),
+            message("user", "And the mirror?", None),
+            message("assistant", "It is", Some(StopReason::Cancelled)),
+        ]);
+        let expected = "## How heavy is it?\n\n38 tonnes.\n\n## And the mirror?\n\nIt is\n\n*(cancelled)*\n";
+        assert_eq!(shown, expected);
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use super::{
-    chats::{ChatMessage, chat, chat_messages, chats, delete_chat, find_chats, rename_chat},
+    chats::{ChatMessage, chat, chat_messages, chat_to_resume, chats, delete_chat, find_chats, rename_chat},
     doctor::doctor,
     protocol::{Chat, ChatId, ChatSummary},
     sample::sample_corpus,

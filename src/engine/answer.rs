@@ -100,7 +100,7 @@ impl Asking<'_> {
             origins,
             tokens: written.tokens,
             timings,
-            chat: None,
+            kept: None,
         };
         Ok((answer, written.first_logits))
     }

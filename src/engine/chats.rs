@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     protocol::{
-        Answer, CacheOrigin, Chat, ChatId, ChatSummary, ChatTurn, Failure, FailureKind, Keep, RetrievedChunk,
-        StopReason,
+        Answer, CacheOrigin, Chat, ChatId, ChatSummary, ChatTurn, Failure, FailureKind, Keep, KeptTurn,
+        RetrievedChunk, StopReason,
     },
     visible::visible,
 };
@@ -30,6 +30,8 @@ pub struct ChatMessage {
     pub sources: Option<Value>,
     /// What an answer took.
     pub timings: Option<Value>,
+    /// How an answer ended; `None` in chats from before this was kept.
+    pub stop: Option<StopReason>,
 }
 
 /// What is kept of an answer beside its text, sources and timings.
@@ -40,12 +42,13 @@ struct Details {
     origins: Vec<CacheOrigin>,
 }
 
-/// The chats, the latest first.
+/// The chats, the one used last first.
 pub fn chats(config: &Config) -> Result<Vec<ChatSummary>, Failure> {
     find_chats(config, "")
 }
 
-/// The chats in whose title or messages all of the words occur, the latest first; without words, all chats.
+/// The chats in whose title or messages all of the words occur, the one used last first; without words, all
+/// chats.
 pub fn find_chats(config: &Config, words: &str) -> Result<Vec<ChatSummary>, Failure> {
     let words: Vec<&str> = words.split_whitespace().collect();
     let Some(catalogue) = existing(config)? else { return Ok(Vec::new()) };
@@ -56,6 +59,7 @@ fn summary(session: Session) -> ChatSummary {
     ChatSummary {
         id: session.id.0,
         started: session.started,
+        used: session.used,
         title: title(&session.title),
         messages: session.messages,
     }
@@ -66,17 +70,37 @@ fn title(title: &str) -> String {
     visible(title).replace(['\n', '\t'], " ")
 }
 
+/// The chat to go on in: the one with this id, without an id the one used last.
+///
+/// # Errors
+/// When there is no such chat.
+pub fn chat_to_resume(config: &Config, id: Option<ChatId>) -> Result<ChatId, Failure> {
+    let catalogue = existing(config)?;
+    match (id, catalogue) {
+        (Some(id), Some(catalogue)) if catalogue.session(SessionId(id.0))?.is_some() => Ok(id),
+        (Some(id), _) => Err(no_such_chat(id)),
+        (None, catalogue) => {
+            let chats = catalogue.map_or_else(|| Ok(Vec::new()), |catalogue| catalogue.sessions())?;
+            chats.first().map(|chat| ChatId(chat.id.0)).ok_or_else(|| {
+                let hint = "`gibbon chat` starts one; every answered question is kept.";
+                Failure::new(FailureKind::BadRequest, "no chat has been kept yet", hint)
+            })
+        }
+    }
+}
+
 /// The messages of a chat, in order.
 ///
 /// # Errors
 /// When there is no such chat.
 pub fn chat_messages(config: &Config, id: ChatId) -> Result<Vec<ChatMessage>, Failure> {
     let (_, messages) = session(config, id)?;
-    let message = |message: Message| ChatMessage {
+    let message = |(_, message): (u32, Message)| ChatMessage {
         role: message.role.name().to_owned(),
         text: visible(&message.text).into_owned(),
         sources: message.sources,
         timings: message.timings,
+        stop: read::<Details>(message.details).map(|details| details.stop),
     };
     Ok(messages.into_iter().map(message).collect())
 }
@@ -88,10 +112,12 @@ pub fn chat_messages(config: &Config, id: ChatId) -> Result<Vec<ChatMessage>, Fa
 pub fn chat(config: &Config, id: ChatId) -> Result<Chat, Failure> {
     let (session, messages) = session(config, id)?;
     let mut turns: Vec<ChatTurn> = Vec::new();
-    for message in messages {
+    for (ordinal, message) in messages {
         let text = visible(&message.text).into_owned();
         match (message.role, turns.last_mut()) {
-            (Role::User, _) => turns.push(ChatTurn { question: text, ..ChatTurn::default() }),
+            (Role::User, _) => {
+                turns.push(ChatTurn { message: Some(ordinal), question: text, ..ChatTurn::default() });
+            }
             (Role::Assistant, Some(turn)) => answered(turn, text, message),
             // Every question is written before its answer, in one transaction.
             (Role::Assistant, None) => {}
@@ -157,7 +183,7 @@ pub fn delete_chat(config: &Config, id: ChatId) -> Result<(), Failure> {
     if deleted { Ok(()) } else { Err(no_such_chat(id)) }
 }
 
-fn session(config: &Config, id: ChatId) -> Result<(Session, Vec<Message>), Failure> {
+fn session(config: &Config, id: ChatId) -> Result<(Session, Vec<(u32, Message)>), Failure> {
     let catalogue = existing(config)?.ok_or_else(|| no_such_chat(id))?;
     let session = catalogue.session(SessionId(id.0))?.ok_or_else(|| no_such_chat(id))?;
     let messages = catalogue.messages(session.id)?;
@@ -178,25 +204,29 @@ fn no_such_chat(id: ChatId) -> Failure {
     )
 }
 
-/// Keeps a question and its answer where `keep` says, and says in which chat they are.
-pub(super) fn keep(config: &Config, keep: Keep, answer: &Answer) -> Result<Option<ChatId>, Failure> {
-    let known = match keep {
+/// Keeps a question and its answer where `keep` says, and says where they are. An answer that was cancelled before
+/// there was any of it takes the place of no other.
+pub(super) fn keep(config: &Config, keep: Keep, answer: &Answer) -> Result<Option<KeptTurn>, Failure> {
+    let (known, supersedes) = match keep {
         Keep::No => return Ok(None),
-        Keep::NewChat => None,
-        Keep::Chat(id) => Some(SessionId(id.0)),
+        Keep::NewChat => (None, None),
+        Keep::Chat(id) => (Some(id), None),
+        Keep::InPlaceOf(KeptTurn { chat, message }) => {
+            (Some(chat), (!answer.text.trim().is_empty()).then_some(message))
+        }
     };
     let mut catalogue = Catalogue::open(&config.paths.data)?;
     let messages = messages(answer);
-    if let Some(session) = known
-        && catalogue.append_messages(session, &messages)?.is_some()
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+    if let Some(chat) = known
+        && let Some(message) = catalogue.append_messages(SessionId(chat.0), &messages, supersedes, now)?
     {
-        return Ok(Some(ChatId(session.0)));
+        return Ok(Some(KeptTurn { chat, message }));
     }
     let start: String = title(answer.question.trim()).chars().take(TITLE_CHARACTERS).collect();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
     let session = catalogue.start_session(&start, now)?;
-    catalogue.append_messages(session, &messages)?;
-    Ok(Some(ChatId(session.0)))
+    let message = catalogue.append_messages(session, &messages, None, now)?;
+    Ok(message.map(|message| KeptTurn { chat: ChatId(session.0), message }))
 }
 
 fn messages(answer: &Answer) -> [Message; 2] {

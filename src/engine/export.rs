@@ -5,4 +5,4 @@ mod chat;
 pub mod comparison;
 pub mod json;
 
-pub use chat::{chat_json, chat_markdown};
+pub use chat::{chat_json, chat_markdown, ending};

@@ -89,12 +89,31 @@ pub enum Keep {
     NewChat,
     /// At the end of this chat, or of a new one where it was deleted.
     Chat(ChatId),
+    /// In the place of this turn and of all after it, once there is some of an answer: they are no part of the chat
+    /// then.
+    InPlaceOf(KeptTurn),
 }
 
 /// Names a chat of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChatId(pub i64);
+
+/// Where a question and its answer are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptTurn {
+    pub chat: ChatId,
+    /// The number of the question among the messages of the chat, from 0; its answer is the next.
+    pub message: u32,
+}
+
+impl KeptTurn {
+    /// The place of the turn after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { message: self.message + 2, ..self }
+    }
+}
 
 /// Which chunks a question may draw on. Empty, it is whatever the search finds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

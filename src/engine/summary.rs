@@ -75,7 +75,7 @@ mod tests {
                 total_seconds: total,
                 ..Timings::default()
             },
-            chat: None,
+            kept: None,
         }
     }
 

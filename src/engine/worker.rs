@@ -203,7 +203,7 @@ impl Worker {
             let _ = self.resources.loaded()?.written();
         }
         match chats::keep(&self.resources.config, request.keep, &answer) {
-            Ok(chat) => answer.chat = chat,
+            Ok(kept) => answer.kept = kept,
             Err(failure) => {
                 let reason = failure.message;
                 self.warn(request.id, &format!("this answer could not be kept among the chats: {reason}"));

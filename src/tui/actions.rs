@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     app::{App, Effect, View},
+    copying::ExportFormat,
     entry::{Entry, Note, Stage},
     format::{STRATEGIES, strategy},
     keys::{Action, ComparisonAction},
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     config::Strategy,
-    engine::{Command, IndexRequest, SearchRequest},
+    engine::{Command, IndexRequest, SearchRequest, export::comparison::ComparisonFormat},
 };
 
 impl App {
@@ -117,8 +118,20 @@ impl App {
 
     pub(super) fn obey(&mut self, command: Result<Slash, String>) -> Vec<Effect> {
         match command {
-            Ok(Slash::Export(format)) => return self.export_chat(format),
+            Ok(Slash::Export(format)) => return self.export_shown(format),
             Ok(Slash::Do(action)) => return self.perform(action),
+            Ok(Slash::InChat(action)) => {
+                self.view = View::Chat;
+                return self.perform(action);
+            }
+            Ok(Slash::Pane(pane)) => {
+                self.view = View::Chat;
+                self.focus_on(pane);
+            }
+            Ok(Slash::Chats(words)) => return self.find_chats(&words),
+            Ok(Slash::Rename(title)) => return self.rename_this_chat(title),
+            Ok(Slash::Cancel) => return self.cancel_shown(),
+            Ok(Slash::Pause(pause)) => return self.pause_indexing(pause),
             Ok(Slash::Strategy(chosen)) => {
                 self.strategy = chosen;
                 self.note(Note::info(format!("Questions are now answered with `{}`.", strategy(chosen))));
@@ -131,6 +144,26 @@ impl App {
             Err(message) => self.warn(message),
         }
         Vec::new()
+    }
+
+    /// Saves the comparison where it is shown, else the chat.
+    fn export_shown(&mut self, format: ExportFormat) -> Vec<Effect> {
+        match (self.view, format) {
+            (View::Comparison, ExportFormat::Markdown) => self.export_comparison(ComparisonFormat::Markdown),
+            (View::Comparison, ExportFormat::Json) => self.export_comparison(ComparisonFormat::Json),
+            _ => self.export_chat(format),
+        }
+    }
+
+    /// Cancels the comparison where it is shown, else the running answer.
+    fn cancel_shown(&mut self) -> Vec<Effect> {
+        if self.view == View::Comparison && self.comparison.is_running() {
+            return self.perform_comparison(ComparisonAction::Cancel);
+        }
+        if self.running().is_none() {
+            self.flash("No answer is under way");
+        }
+        self.cancel()
     }
 
     fn request_index(&mut self, path: PathBuf) -> Vec<Effect> {

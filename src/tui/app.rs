@@ -83,6 +83,8 @@ pub enum What {
     },
     /// The theme of [`Effect::SaveTheme`] is in the configuration file, or why it is not.
     ThemeSaved(Result<(), String>),
+    /// The program was started to go on in this chat.
+    Resume(ChatId),
     /// The moment of [`App::deadline`] has come.
     Tick,
 }
@@ -284,6 +286,7 @@ impl App {
             What::FetchProgress(progress) => self.on_fetch_progress(progress),
             What::Fetched(fetched) => self.on_fetched(fetched),
             What::Samples(folder) => self.on_samples(folder),
+            What::Resume(chat) => self.resume_at_start(chat),
             What::Tick => self.on_tick(),
         };
         self.preview_theme();
@@ -438,25 +441,6 @@ impl App {
             if self.input.paste(text) {
                 self.warn("The pasted text was cut: it was longer than a question can be.");
             }
-        }
-        Vec::new()
-    }
-
-    fn on_copied(&mut self, copied: Result<(), String>) -> Vec<Effect> {
-        if let Err(reason) = copied {
-            self.flash = None;
-            self.warn(format!("It was not copied: {reason}."));
-        }
-        Vec::new()
-    }
-
-    fn on_saved(&mut self, saved: Result<PathBuf, String>) -> Vec<Effect> {
-        if self.view == View::Comparison {
-            self.comparison.on_saved(&saved);
-        }
-        match saved {
-            Ok(path) => self.flash(format!("Saved {}", path.display())),
-            Err(reason) => self.warn(format!("It was not saved: {reason}.")),
         }
         Vec::new()
     }

@@ -4,11 +4,14 @@
 //! and go along with no question any more. Where the turn that took their place fails, they count again.
 
 use super::{
-    app::{App, Effect},
+    app::{App, Effect, View},
+    chats::OpenChat,
+    comparison,
     entry::{Entry, Stage, Turn},
+    keys::{Action, ComparisonAction, Context},
     panes::Focus,
 };
-use crate::engine::{AskRequest, Command, EarlierTurn, Keep, Selection};
+use crate::engine::{AskRequest, Command, EarlierTurn, Keep, KeptTurn, Selection};
 
 /// An earlier question that is being edited.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +30,8 @@ impl App {
             return false;
         }
         if self.running().is_some() {
-            self.warn("One answer at a time: wait for it, or cancel it with Esc. Your question stays below.");
+            let cancel = self.or_cancel();
+            self.warn(format!("One answer at a time: wait for it{cancel}. Your question stays below."));
             return false;
         }
         true
@@ -45,7 +49,7 @@ impl App {
             strategy: Some(self.strategy),
             selection: selection.clone(),
             history: self.history(replaces),
-            keep: self.chat.map_or(Keep::NewChat, Keep::Chat),
+            keep: self.place(replaces),
             ..AskRequest::default()
         };
         let mut turn = Turn::new(question, self.strategy, self.now);
@@ -76,6 +80,22 @@ impl App {
             Entry::Note(_) | Entry::Divider(_) => None,
         };
         self.earlier_turns(replaces).into_iter().filter_map(turn).collect()
+    }
+
+    /// Where the next answer is kept, in the place of the turn `replaces`: after the turns that go along with it.
+    fn place(&self, replaces: Option<usize>) -> Keep {
+        let Some(chat) = self.chat else { return Keep::NewChat };
+        if replaces.is_none() {
+            return Keep::Chat(chat);
+        }
+        let place = match self.earlier_turns(replaces).last().map(|index| &self.transcript.entries()[*index])
+        {
+            None => Some(KeptTurn { chat, message: 0 }),
+            Some(Entry::Turn(turn)) => turn.kept.filter(|kept| kept.chat == chat).map(KeptTurn::next),
+            Some(_) => None,
+        };
+        // Where an earlier turn has not been kept, nothing that was is left out.
+        place.map_or(Keep::Chat(chat), Keep::InPlaceOf)
     }
 
     /// The number of the first entry of this chat.
@@ -140,11 +160,26 @@ impl App {
             return Vec::new();
         }
         // A turn above the divider belongs to a chat that was left: it takes no place in this one.
-        let replaces = (index >= self.chat_start()).then_some(index);
+        let replaces = (index >= self.chat_start()).then(|| self.first_time(index));
         let effects = self.ask(question, selection, replaces);
         self.shelf.show(self.transcript.entries().len() - 1);
         self.transcript.show_newest();
         effects
+    }
+
+    /// The turn whose place is to be taken where the turn `index` is asked again: one that came to nothing has not
+    /// taken the place that it was meant for.
+    fn first_time(&self, index: usize) -> usize {
+        match self.transcript.entries().get(index) {
+            Some(Entry::Turn(turn)) if !counts(turn) => turn.replaces.unwrap_or(index),
+            _ => index,
+        }
+    }
+
+    /// The words that say how to cancel the running answer.
+    fn or_cancel(&self) -> String {
+        let key = self.keymap.key(Action::Cancel);
+        key.map_or_else(|| " or /cancel it".to_owned(), |key| format!(", or cancel it with {key}"))
     }
 
     pub(super) fn retry_last(&mut self) -> Vec<Effect> {
@@ -163,7 +198,8 @@ impl App {
             None => self.input.text(),
         };
         self.input.replace(&question);
-        self.editing = (index >= self.chat_start()).then_some(Editing { turn: index, draft });
+        let turn = self.first_time(index);
+        self.editing = (index >= self.chat_start()).then_some(Editing { turn, draft });
         self.focus_on(Focus::Input);
     }
 
@@ -184,13 +220,13 @@ impl App {
     /// Begins a new chat under a divider. What stands above it goes along with no question any more.
     pub(super) fn start_chat(&mut self) {
         if self.running().is_some() {
-            self.warn(
-                "An answer is under way: wait for it, or cancel it with Esc, and then start a new chat.",
-            );
+            let cancel = self.or_cancel();
+            self.warn(format!("An answer is under way: wait for it{cancel}, then start a new chat."));
             return;
         }
         self.leave_editing();
         self.chat = None;
+        self.chats.open = OpenChat::default();
         let has_turns = self.turns().any(|(index, _)| index >= self.chat_start());
         if has_turns {
             self.transcript.push(Entry::Divider("new chat".to_owned()));
@@ -204,6 +240,20 @@ impl App {
     fn last_turn(&self) -> Option<usize> {
         let start = self.chat_start();
         self.turns().next_back().map(|(index, _)| index).filter(|index| *index >= start)
+    }
+
+    /// What is done about a running turn, in a few words.
+    pub(super) fn activity(&self, turn: &Turn) -> String {
+        let waits = matches!(self.comparison.stage, comparison::Stage::Running { since, .. } if since <= turn.asked_at);
+        if !waits || turn.stage != Stage::Asked {
+            return turn.activity();
+        }
+        let open = self.keymap.key(Action::Open(View::Comparison));
+        let cancel = self.keymap.key_in(Context::Comparing, Action::Comparison(ComparisonAction::Cancel));
+        match (open, cancel) {
+            (Some(open), Some(cancel)) => format!("waiting for the comparison; {open} {cancel} stops it"),
+            _ => "waiting for the comparison".to_owned(),
+        }
     }
 
     fn nothing_asked_yet(&mut self) -> Vec<Effect> {

@@ -17,9 +17,12 @@ use super::{
     theme::Role,
     transcript::Transcript,
 };
-use crate::engine::{
-    CatalogueQuery, CatalogueRequest, Chat, ChatId, ChatSummary, ChatTurn, Command, Failure, RequestId,
-    StopReason,
+use crate::{
+    config::Strategy,
+    engine::{
+        CatalogueQuery, CatalogueRequest, Chat, ChatId, ChatSummary, ChatTurn, Command, Failure, KeptTurn,
+        RequestId, StopReason, export::ending,
+    },
 };
 
 /// After a key, chats and preview are looked up once no other key has come for this long.
@@ -32,7 +35,7 @@ const PREVIEW_BYTES: usize = 64 * 1024;
 pub struct ChatList {
     /// The words that are looked for.
     pub field: Field,
-    /// The latest first; `None` until the engine has said which there are.
+    /// The one used last first; `None` until the engine has said which there are.
     pub chats: Option<Vec<ChatSummary>>,
     pub selected: usize,
     pub mode: Mode,
@@ -46,6 +49,17 @@ pub struct ChatList {
     changing: Option<RequestId>,
     /// What the chat that is being read is for.
     purpose: Purpose,
+    /// What is known of the chat on the screen beside its turns.
+    pub open: OpenChat,
+}
+
+/// What the catalogue has of a chat beside its turns.
+#[derive(Debug, Clone, Default)]
+pub struct OpenChat {
+    /// `None` until it is given one: then it is the start of the first question.
+    pub title: Option<String>,
+    /// In seconds since the Unix epoch; `None` where the chat began on this screen.
+    pub started: Option<i64>,
 }
 
 /// What the keyboard is about.
@@ -66,7 +80,7 @@ enum Purpose {
     #[default]
     Preview,
     Resume,
-    Export,
+    Export(ExportFormat),
 }
 
 /// The selected chat's text, laid out.
@@ -154,7 +168,7 @@ impl App {
             ChatsAction::Resume if self.chats.selected_chat().is_none() => {}
             ChatsAction::Resume if self.running().is_some() => self.chats.mode = Mode::Leaving,
             ChatsAction::Resume => return self.with_selected(Purpose::Resume),
-            ChatsAction::Export => return self.with_selected(Purpose::Export),
+            ChatsAction::Export(format) => return self.with_selected(Purpose::Export(format)),
             ChatsAction::Rename => {
                 if let Some(chat) = self.chats.selected_chat() {
                     self.chats.mode = Mode::Renaming(Field::new(&chat.title));
@@ -206,6 +220,29 @@ impl App {
         self.look_up_chats()
     }
 
+    /// Shows the chats that have these words.
+    pub(super) fn find_chats(&mut self, words: &str) -> Vec<Effect> {
+        self.chats.field = Field::new(words);
+        self.open(View::Chats)
+    }
+
+    /// Gives the chat on the screen another title.
+    pub(super) fn rename_this_chat(&mut self, title: String) -> Vec<Effect> {
+        let Some(id) = self.chat else {
+            self.flash("This chat has no answer yet: it is kept from the first one on");
+            return Vec::new();
+        };
+        self.flash(format!("This chat is “{title}” now"));
+        self.chats.open.title = Some(title.clone());
+        self.ask_catalogue(CatalogueQuery::RenameChat { id, title })
+    }
+
+    /// Goes on in the chat for which the program was started, once the engine has it.
+    pub(super) fn resume_at_start(&mut self, id: ChatId) -> Vec<Effect> {
+        self.chats.purpose = Purpose::Resume;
+        self.ask_catalogue(CatalogueQuery::Chat { id })
+    }
+
     /// Does what is due by now.
     pub(super) fn tick_chats(&mut self) -> Vec<Effect> {
         let due = |at: &mut Duration| *at <= self.now;
@@ -245,7 +282,12 @@ impl App {
         let Mode::Renaming(field) = std::mem::take(&mut self.chats.mode) else { return Vec::new() };
         let title = field.text().trim().to_owned();
         match self.chats.selected_id() {
-            Some(id) if !title.is_empty() => self.ask_catalogue(CatalogueQuery::RenameChat { id, title }),
+            Some(id) if !title.is_empty() => {
+                if self.chat == Some(id) {
+                    self.chats.open.title = Some(title.clone());
+                }
+                self.ask_catalogue(CatalogueQuery::RenameChat { id, title })
+            }
             _ => Vec::new(),
         }
     }
@@ -321,7 +363,12 @@ impl App {
                 self.chats.preview = Some(Preview { chat, rows: Vec::new(), width: 0, top: 0 });
                 Vec::new()
             }
-            Purpose::Export => self.save_chat(&chat, ExportFormat::Markdown),
+            Purpose::Export(format) => self.save_chat(&chat, format),
+            // A question that was sent while the chat was read is not taken away.
+            Purpose::Resume if self.running().is_some() => {
+                self.flash("The chat was not opened: an answer is under way");
+                Vec::new()
+            }
             Purpose::Resume => {
                 self.resume(chat);
                 Vec::new()
@@ -335,8 +382,9 @@ impl App {
         let when = ago(self.unix_now() - chat.started);
         self.transcript = Transcript::default();
         self.transcript.push(Entry::Divider(format!("{} · {when}", chat.title)));
+        self.chats.open = OpenChat { title: Some(chat.title), started: Some(chat.started) };
         for turn in chat.turns {
-            self.transcript.push(Entry::Turn(Box::new(kept_turn(turn, self.strategy))));
+            self.transcript.push(Entry::Turn(Box::new(kept_turn(chat.id, turn, self.strategy))));
         }
         self.chat = Some(chat.id);
         (self.selected, self.timings.selected) = (None, None);
@@ -356,9 +404,10 @@ impl App {
     }
 }
 
-/// A turn as it was kept.
-fn kept_turn(kept: ChatTurn, strategy: crate::config::Strategy) -> Turn {
+/// A turn of the chat as it was kept.
+fn kept_turn(chat: ChatId, kept: ChatTurn, strategy: Strategy) -> Turn {
     let mut turn = Turn::new(kept.question, kept.strategy.unwrap_or(strategy), Duration::ZERO);
+    turn.kept = kept.message.map(|message| KeptTurn { chat, message });
     turn.text = kept.answer;
     turn.sources = kept.sources;
     turn.origins = kept.origins;
@@ -371,14 +420,16 @@ fn kept_turn(kept: ChatTurn, strategy: crate::config::Strategy) -> Turn {
     turn
 }
 
-/// Questions and answers as they are read, without sources and timings.
+/// Questions and answers as they are read, and which answers are not whole, without sources and timings.
 fn preview_rows(chat: &Chat, width: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut left = PREVIEW_BYTES;
     for turn in &chat.turns {
         let question = turn.question.lines().map(|line| (line, Role::Question));
         let answer = turn.answer.lines().map(|line| (line, Role::Base));
-        for (line, role) in question.chain([("", Role::Base)]).chain(answer).chain([("", Role::Base)]) {
+        let ending = turn.stop.and_then(ending).map(|ending| (ending, Role::Warning));
+        let blank = [("", Role::Base)];
+        for (line, role) in question.chain(blank).chain(answer).chain(ending).chain(blank) {
             left = left.saturating_sub(line.len() + 1);
             if left == 0 {
                 rows.push(Row::new(vec![Piece::new("…", Role::Muted)]));

@@ -245,7 +245,7 @@ impl App {
         let view = &mut self.comparison;
         view.notice = None;
         match action {
-            ComparisonAction::Compare => return self.compare_last_question(),
+            ComparisonAction::Compare => return self.compare_turn(),
             ComparisonAction::Cancel => return self.cancel_comparison(),
             ComparisonAction::Start => return self.restart_comparison(),
             ComparisonAction::Export(format) => return self.export_comparison(format),
@@ -279,9 +279,9 @@ impl App {
         self.compare_with(question, selection)
     }
 
-    fn compare_last_question(&mut self) -> Vec<Effect> {
-        let last = self.turns().next_back().map(|(_, turn)| (turn.question.clone(), turn.selection.clone()));
-        match last {
+    fn compare_turn(&mut self) -> Vec<Effect> {
+        let turn = self.turn_at_hand().map(|(_, turn)| (turn.question.clone(), turn.selection.clone()));
+        match turn {
             Some((question, selection)) => self.compare_with(question, selection),
             None => self.open(View::Comparison),
         }
@@ -289,8 +289,9 @@ impl App {
 
     fn compare_with(&mut self, question: String, selection: Selection) -> Vec<Effect> {
         self.view = View::Comparison;
-        // The comparison under way stays; it has to be cancelled first.
         if self.comparison.is_running() {
+            self.comparison
+                .on_note(&Note::warning("One comparison at a time: wait for it, or cancel it first."));
             return Vec::new();
         }
         self.comparison.question = Some((question, selection));

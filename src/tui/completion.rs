@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect, Size};
 use super::{
     app::App,
     panes::{Focus, Panes},
-    slash::COMMANDS,
+    slash::{COMMANDS, SlashCommand},
 };
 
 /// The most that are shown at once.
@@ -27,8 +27,12 @@ pub fn completions(text: &str) -> Vec<Completion> {
         return Vec::new();
     }
     let Some((name, typed)) = text.split_once(' ') else {
-        let commands = COMMANDS.iter().filter(|command| command.name.starts_with(text));
-        let found: Vec<_> = commands
+        let begins = |name: &&str| name.starts_with(text);
+        let by_name = COMMANDS.iter().filter(|command| begins(&command.name));
+        let by_other_name =
+            COMMANDS.iter().filter(|command| !begins(&command.name) && command.also.iter().any(begins));
+        let found: Vec<_> = by_name
+            .chain(by_other_name)
             .map(|command| Completion {
                 text: if command.argument.is_empty() {
                     command.name.to_owned()
@@ -41,7 +45,7 @@ pub fn completions(text: &str) -> Vec<Completion> {
             .collect();
         return if found.len() == 1 && found[0].text == text { Vec::new() } else { found };
     };
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else { return Vec::new() };
+    let Some(command) = SlashCommand::named(name) else { return Vec::new() };
     let words = (command.words)().into_iter().filter(|word| word.starts_with(typed) && *word != typed);
     words
         .map(|word| Completion { text: format!("{name} {word}"), shown: word.to_owned(), description: "" })
@@ -108,8 +112,10 @@ mod tests {
     #[test]
     fn names_are_completed() {
         assert_eq!(texts("/").len(), COMMANDS.len());
-        assert_eq!(texts("/ind"), ["/index "]);
+        assert_eq!(texts("/ind"), ["/index ", "/indexing"]);
         assert_eq!(texts("/hel"), ["/help"]);
+        assert_eq!(texts("/ex"), ["/export ", "/quit"], "other names come after the names");
+        assert_eq!(texts("/sess"), ["/chats "]);
         assert!(texts("/help").is_empty() && texts("/nonsense").is_empty());
         assert!(texts("what is /").is_empty() && texts("").is_empty() && texts("/\n").is_empty());
     }

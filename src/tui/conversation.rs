@@ -3,7 +3,7 @@
 use super::{
     app::{App, Effect},
     entry::{Entry, Turn},
-    keys::ConversationAction,
+    keys::{Action, ConversationAction},
     panes::Focus,
 };
 
@@ -31,11 +31,11 @@ impl App {
             ConversationAction::CopyCode => return self.copy_code(),
             ConversationAction::CopyCitation => return self.copy_citation(),
             ConversationAction::Retry => {
-                let turn = self.selected_turn().map(|(index, _)| index);
+                let turn = self.turn_at_hand().map(|(index, _)| index);
                 return turn.map_or_else(Vec::new, |index| self.retry(index));
             }
             ConversationAction::Edit => {
-                if let Some((index, _)) = self.selected_turn() {
+                if let Some((index, _)) = self.turn_at_hand() {
                     self.edit(index);
                 }
             }
@@ -44,7 +44,16 @@ impl App {
         Vec::new()
     }
 
-    /// The turn that keys are about, with its entry's number: the selected one, else the last.
+    /// The turn that is copied, asked again or compared, with its entry's number: at the question the last one, else
+    /// the selected one.
+    pub(super) fn turn_at_hand(&self) -> Option<(usize, &Turn)> {
+        match self.focus {
+            Focus::Input => self.turns().next_back(),
+            Focus::Conversation | Focus::Sources | Focus::Timings => self.selected_turn(),
+        }
+    }
+
+    /// The selected turn with its entry's number; the last one where none was selected.
     pub(super) fn selected_turn(&self) -> Option<(usize, &Turn)> {
         let selected = self.selected.and_then(|index| match self.transcript.entries().get(index) {
             Some(Entry::Turn(turn)) => Some((index, turn.as_ref())),
@@ -84,9 +93,17 @@ impl App {
     /// Shows the source that the chosen citation names, in the sources pane.
     fn open_citation(&mut self) {
         let Some((entry, citation)) = self.transcript.chosen() else {
-            return self.flash("Choose a citation first: → or n");
+            return self.flash(self.no_citation_chosen());
         };
         self.open_source(entry, citation.rank);
+    }
+
+    /// What is said where a citation has to be chosen first.
+    pub(super) fn no_citation_chosen(&self) -> String {
+        match self.keymap.keys(Action::Conversation(ConversationAction::NextCitation)) {
+            Some(keys) => format!("Choose a citation in the conversation first: {keys}"),
+            None => "Choose a citation in the conversation first".to_owned(),
+        }
     }
 
     /// Shows the source of this rank of an entry, with the keyboard in the sources pane.

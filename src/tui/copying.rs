@@ -1,16 +1,18 @@
 //! What leaves the screen: copied to the clipboard, or saved as a file.
 
+use std::path::PathBuf;
+
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 use super::{
-    app::{App, Effect},
+    app::{App, Effect, View},
     chooser::{Choice, Chooser},
     entry::{Stage, Turn},
     format::{count, thousands},
     overlay::Overlay,
 };
 use crate::engine::{
-    Chat, ChatId, ChatTurn, RetrievedChunk,
+    Chat, ChatId, ChatTurn, RetrievedChunk, StopReason,
     export::{chat_json, chat_markdown},
     visible,
 };
@@ -55,7 +57,7 @@ impl CodeChoice {
 
 impl App {
     pub(super) fn copy_answer(&mut self) -> Vec<Effect> {
-        match self.selected_turn().map(|(_, turn)| turn.text.clone()) {
+        match self.turn_at_hand().map(|(_, turn)| turn.text.clone()) {
             Some(text) if !text.is_empty() => {
                 let size = count(text.chars().count(), "character");
                 self.copy(text, &format!("the answer · {size}"))
@@ -66,7 +68,7 @@ impl App {
 
     /// Copies the answer's block of code; where there are several, one is chosen first.
     pub(super) fn copy_code(&mut self) -> Vec<Effect> {
-        let mut blocks = self.selected_turn().map_or_else(Vec::new, |(_, turn)| code_blocks(&turn.text));
+        let mut blocks = self.turn_at_hand().map_or_else(Vec::new, |(_, turn)| code_blocks(&turn.text));
         match blocks.len() {
             0 => self.nothing_to_copy("The answer has no block of code"),
             1 => self.copy_block(blocks.remove(0)),
@@ -96,7 +98,7 @@ impl App {
         });
         match chosen {
             Some(text) => self.copy(text, "the citation"),
-            None => self.nothing_to_copy("Choose a citation first: → or n"),
+            None => self.nothing_to_copy(&self.no_citation_chosen()),
         }
     }
 
@@ -105,12 +107,32 @@ impl App {
         vec![Effect::Copy(text)]
     }
 
+    pub(super) fn on_copied(&mut self, copied: Result<(), String>) -> Vec<Effect> {
+        if let Err(reason) = copied {
+            self.flash = None;
+            self.warn(format!("It was not copied: {reason}."));
+        }
+        Vec::new()
+    }
+
+    pub(super) fn on_saved(&mut self, saved: Result<PathBuf, String>) -> Vec<Effect> {
+        if self.view == View::Comparison {
+            self.comparison.on_saved(&saved);
+        }
+        match saved {
+            Ok(path) => self.flash(format!("Saved {}", path.display())),
+            Err(reason) => self.warn(format!("It was not saved: {reason}.")),
+        }
+        Vec::new()
+    }
+
     fn nothing_to_copy(&mut self, why: &str) -> Vec<Effect> {
         self.flash(why);
         Vec::new()
     }
 
-    /// Saves this chat, as far as it is on the screen, in the current directory.
+    /// Saves this chat, as far as it is on the screen and without turns that others have taken the place of, in the
+    /// current directory.
     pub(super) fn export_chat(&mut self, format: ExportFormat) -> Vec<Effect> {
         let start = self.chat_start();
         let turns = self.turns().filter(|(index, turn)| *index >= start && is_kept(turn));
@@ -119,10 +141,11 @@ impl App {
             self.flash("There is nothing to export yet");
             return Vec::new();
         };
+        let open = self.chats.open.clone();
         let chat = Chat {
             id: self.chat.unwrap_or(ChatId(0)),
-            started: self.opened + first.asked_at.as_secs() as i64,
-            title: first.question.chars().take(TITLE_CHARACTERS).collect(),
+            started: open.started.unwrap_or(self.opened + first.asked_at.as_secs() as i64),
+            title: open.title.unwrap_or_else(|| first.question.chars().take(TITLE_CHARACTERS).collect()),
             turns: turns.into_iter().map(chat_turn).collect(),
         };
         self.save_chat(&chat, format)
@@ -146,17 +169,18 @@ impl App {
 
 /// True for what a chat is made of: answers, and what there was of them when they were cancelled.
 fn is_kept(turn: &Turn) -> bool {
-    matches!(turn.stage, Stage::Answered(_) | Stage::Cancelled)
+    matches!(turn.stage, Stage::Answered(_) | Stage::Cancelled) && !turn.superseded
 }
 
 fn chat_turn(turn: &Turn) -> ChatTurn {
     ChatTurn {
+        message: turn.kept.map(|kept| kept.message),
         question: turn.question.clone(),
         answer: turn.text.clone(),
         strategy: Some(turn.strategy),
         stop: match turn.stage {
             Stage::Answered(stop) => Some(stop),
-            Stage::Cancelled => Some(crate::engine::StopReason::Cancelled),
+            Stage::Cancelled => Some(StopReason::Cancelled),
             _ => None,
         },
         sources: turn.sources.clone(),

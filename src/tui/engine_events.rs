@@ -4,6 +4,7 @@ use super::{
     app::{App, Effect, Indexing},
     entry::{Entry, Note, Severity, Stage, Turn},
     format::{count, duration},
+    keys::Action,
 };
 use crate::engine::{
     Answer, CatalogueQuery, CatalogueReply, Command, Event, Failure, FailureKind, IndexReport, Outcome,
@@ -138,7 +139,7 @@ impl App {
             Outcome::Answer(answer) => {
                 // A late answer of a chat that was left does not bring it back.
                 if self.turn(id).is_some_and(|index| index >= self.chat_start()) {
-                    self.chat = answer.chat.or(self.chat);
+                    self.chat = answer.kept.map(|kept| kept.chat).or(self.chat);
                 }
                 self.change(id, |turn| finish(turn, answer));
                 self.mark_superseded();
@@ -146,7 +147,8 @@ impl App {
             Outcome::Indexed(report) => self.note(report_note(report)),
             Outcome::Found(chunks) => {
                 let words = self.take_search(id).unwrap_or_default();
-                self.note(found_note(&words, chunks));
+                let hint = self.found_hint(&chunks);
+                self.note(found_note(&words, chunks, hint));
                 self.shelf.show(self.transcript.entries().len() - 1);
             }
             Outcome::Catalogue(CatalogueReply::Document(text)) => self.on_document(id, text),
@@ -199,6 +201,15 @@ impl App {
         }
     }
 
+    fn found_hint(&self, found: &[RetrievedChunk]) -> String {
+        let key = self.keymap.key(Action::NextPane).filter(|_| !found.is_empty());
+        match key {
+            None if found.is_empty() => "The search is for words, not for meanings: try others.".to_owned(),
+            None => "Their text is in the sources.".to_owned(),
+            Some(key) => format!("{key} goes to the sources; their text is there."),
+        }
+    }
+
     fn take_search(&mut self, id: RequestId) -> Option<String> {
         let index = self.searches.iter().position(|(sent, _)| *sent == id)?;
         Some(self.searches.remove(index).1)
@@ -240,21 +251,13 @@ fn finish(turn: &mut Turn, answer: Answer) {
     turn.origins = answer.origins;
     turn.strategy = answer.strategy;
     turn.timings = Some(answer.timings);
+    turn.kept = answer.kept;
     turn.progress = None;
 }
 
-fn found_note(words: &str, chunks: Vec<RetrievedChunk>) -> Note {
+fn found_note(words: &str, chunks: Vec<RetrievedChunk>, hint: String) -> Note {
     let found = if chunks.is_empty() { "Nothing".to_owned() } else { count(chunks.len(), "chunk") };
-    let hint = match chunks.is_empty() {
-        true => "The search is for words, not for meanings: try others.",
-        false => "Tab goes to the sources; their text is there.",
-    };
-    Note {
-        text: format!("{found} for “{words}”."),
-        hint: Some(hint.to_owned()),
-        sources: chunks,
-        ..Note::default()
-    }
+    Note { text: format!("{found} for “{words}”."), hint: Some(hint), sources: chunks, ..Note::default() }
 }
 
 fn report_note(report: IndexReport) -> Note {

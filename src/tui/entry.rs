@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     config::Strategy,
-    engine::{CacheOrigin, Failure, Progress, RequestId, RetrievedChunk, Selection, StopReason, Timings},
+    engine::{
+        CacheOrigin, Failure, KeptTurn, Progress, RequestId, RetrievedChunk, Selection, StopReason, Timings,
+    },
 };
 
 /// Something in the conversation.
@@ -34,6 +36,8 @@ pub struct Turn {
     pub selection: Selection,
     /// The turn in whose place this one is, and in that of all after it.
     pub replaces: Option<usize>,
+    /// Where the catalogue keeps it, once it does.
+    pub kept: Option<KeptTurn>,
     /// A later turn is in its place.
     pub superseded: bool,
     pub asked_at: Duration,
@@ -92,6 +96,7 @@ impl Turn {
             strategy,
             selection: Selection::default(),
             replaces: None,
+            kept: None,
             superseded: false,
             asked_at,
             text: String::new(),

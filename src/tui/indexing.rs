@@ -204,12 +204,18 @@ impl App {
     }
 
     fn pause_or_resume(&mut self) -> Vec<Effect> {
+        let is_paused = self.indexing_view.run.as_ref().is_some_and(|run| run.pause_asked);
+        self.pause_indexing(!is_paused)
+    }
+
+    /// Holds the index run, or lets it go on.
+    pub(super) fn pause_indexing(&mut self, pause: bool) -> Vec<Effect> {
         let Some(run) = self.indexing_view.run.as_mut().filter(|run| run.is_running()) else {
             self.refuse("Nothing is being indexed.");
             return Vec::new();
         };
-        run.pause_asked = !run.pause_asked;
-        let command = if run.pause_asked { Command::Pause(run.id) } else { Command::Resume(run.id) };
+        run.pause_asked = pause;
+        let command = if pause { Command::Pause(run.id) } else { Command::Resume(run.id) };
         self.ask_engine(command)
     }
 

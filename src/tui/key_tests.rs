@@ -7,6 +7,7 @@ mod first_run;
 mod indexing;
 mod log;
 mod overlays;
+mod slash;
 mod sources;
 mod themes;
 mod timings;
@@ -108,7 +109,7 @@ fn answer(app: &mut App, text: &str) {
         origins: vec![CacheOrigin::Disk, CacheOrigin::Memory],
         tokens: Vec::new(),
         timings: Timings::default(),
-        chat: None,
+        kept: None,
     };
     engine(app, Event::Done { id: ID, outcome: Outcome::Answer(answer) });
 }
@@ -158,7 +159,7 @@ fn state_for(binding: &Binding) -> App {
         Context::Input => type_text(&mut app, "draft"),
         Context::Editing => app.edit_last(),
         Context::Code => conversation::open_code(&mut app),
-        Context::Completion => type_text(&mut app, "/s"),
+        Context::Completion => type_text(&mut app, "/re"),
         Context::Chips => drop(app.chips.toggle(Chip::file("docs/file1.md".as_ref()))),
         Context::EmptyFiles | Context::Files => sources::open_files(&mut app),
         Context::Themes => app.open_themes(),
@@ -206,12 +207,13 @@ fn check(binding: &Binding, chord: Chord) {
         }
         Action::Complete => {
             press(&mut app, chord);
-            assert_eq!(app.input.text(), "/search ");
+            assert_eq!(app.input.text(), "/retry");
         }
         Action::PreviousCompletion | Action::NextCompletion => {
             press(&mut app, chord);
             press_code(&mut app, KeyCode::Tab);
-            assert_eq!(app.input.text(), "/strategy ", "the other of two");
+            let is_next = binding.action == Action::NextCompletion;
+            assert_eq!(app.input.text(), if is_next { "/rename " } else { "/resume" }, "of three");
         }
         Action::OlderQuestion => {
             press(&mut app, chord);

@@ -248,6 +248,14 @@ impl Keymap {
         self.first_key(here)
     }
 
+    /// The names of all keys that do this, as in `→ or n`.
+    pub fn keys(&self, action: Action) -> Option<String> {
+        let bound = bindings().filter(|binding| binding.action == action);
+        let names: Vec<_> =
+            bound.flat_map(|binding| self.chords(binding)).map(|chord| chord.name()).collect();
+        (!names.is_empty()).then(|| names.join(" or "))
+    }
+
     fn first_key(&self, mut bound: impl Iterator<Item = &'static Binding>) -> Option<String> {
         bound.find_map(|binding| self.chords(binding).first()).map(|chord| chord.name())
     }

@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    engine::{Command, Engine, Event, RequestId},
+    engine::{ChatId, Command, Engine, Event, RequestId},
 };
 
 /// The shortest time between two pictures of what the engine and the clock change.
@@ -61,9 +61,15 @@ pub enum ScreenError {
     Terminal(#[from] io::Error),
 }
 
-/// Shows the chat screen until the user quits or the process is told to end. The terminal is given back in any case.
-pub fn run(config: &Config, engine: Engine, events: UnboundedReceiver<Event>) -> Result<(), ScreenError> {
-    run_with(config, |command| engine.send(command), || engine.next_request(), events)
+/// Shows the chat screen until the user quits or the process is told to end, beginning with the chat `resume`. The
+/// terminal is given back in any case.
+pub fn run(
+    config: &Config,
+    engine: Engine,
+    events: UnboundedReceiver<Event>,
+    resume: Option<ChatId>,
+) -> Result<(), ScreenError> {
+    run_with(config, |command| engine.send(command), || engine.next_request(), events, resume)
 }
 
 /// [`run`] with anything that takes commands, gives ids to requests and answers with events.
@@ -72,6 +78,7 @@ pub fn run_with(
     send: impl Fn(Command),
     next_request: impl Fn() -> RequestId,
     events: UnboundedReceiver<Event>,
+    resume: Option<ChatId>,
 ) -> Result<(), ScreenError> {
     if !io::stdout().is_terminal() {
         return Err(ScreenError::NoTerminal);
@@ -101,6 +108,9 @@ pub fn run_with(
         let (outside, results) = Outside::new(config);
         let opened = Instant::now();
         let mut chat = Chat { app, opened, send, next_request, outside, background, keys, editor: None };
+        if let Some(id) = resume {
+            chat.on(What::Resume(id), &mut screen)?;
+        }
         for event in typed {
             if chat.on_terminal(event, &mut screen)? == Next::Quit {
                 return Ok(());

@@ -4,15 +4,34 @@
 
 use std::path::PathBuf;
 
-use super::{copying::ExportFormat, format, keys::Action, theme::Theme};
+use super::{
+    app::View,
+    copying::ExportFormat,
+    format,
+    keys::{Action, ConversationAction},
+    panes::Focus,
+    theme::Theme,
+};
 use crate::config::Strategy;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slash {
-    /// This chat, into a file.
+    /// What is shown, the comparison or this chat, into a file.
     Export(ExportFormat),
     /// What a key does, too.
     Do(Action),
+    /// What a key of the chat does, too; the chat is shown.
+    InChat(Action),
+    /// A pane of the chat gets the keyboard.
+    Pane(Focus),
+    /// The chats that were kept; with words, those that have them.
+    Chats(String),
+    /// Another title for this chat.
+    Rename(String),
+    /// Cancels the running answer.
+    Cancel,
+    /// Holds the index run, or lets it go on.
+    Pause(bool),
     Strategy(Strategy),
     Theme(&'static str),
     Index(PathBuf),
@@ -31,13 +50,15 @@ pub struct SlashCommand {
     pub description: &'static str,
     /// The words that can follow it, where they are few and known.
     pub words: fn() -> Vec<&'static str>,
+    /// Other names for it, which are completed to the first.
+    pub also: &'static [&'static str],
     meaning: Meaning,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Meaning {
     /// Nothing follows the name.
-    Action(Action),
+    Alone(fn() -> Slash),
     /// From what follows the name, without blanks around it, or why that cannot be.
     Argument(fn(&str) -> Result<Slash, String>),
 }
@@ -47,19 +68,32 @@ enum Meaning {
 pub const COMMANDS: &[SlashCommand] = &[
     with("/index", "PATH", "Index and encode a folder or a file", nothing, index),
     with("/search", "WORDS", "Show the chunks that hold the words", nothing, search),
-    with("/compare", "[QUESTION]", "Answer with each strategy: the question, or the last one", nothing, compare),
+    with("/compare", "[QUESTION]", "Answer a question, or the last one, with each strategy", nothing, compare),
     with("/strategy", "NAME", "Answer with ape, parallel, concat or full", strategies, strategy),
+    alone("/retry", "Ask the last question again", || Slash::InChat(Action::RetryLast)).or(&["/again"]),
+    alone("/edit", "Edit the last question and ask it again", || Slash::InChat(Action::EditLast)),
+    with("/copy", "[WHAT]", "Copy the last answer; or its code, or a citation", || vec!["code", "citation"], copy),
+    with("/export", "[md|json]", "Save this chat, or the comparison shown", || vec!["md", "json"], export).or(&["/save"]),
+    alone("/cancel", "Cancel the running answer; its text stays", || Slash::Cancel).or(&["/stop"]),
+    alone("/new", "Start a new chat; this one is kept", || Slash::InChat(Action::NewChat)).or(&["/clear"]),
+    with("/chats", "[WORDS]", "The chats that were kept, or those with the words", nothing, chats).or(&["/sessions"]),
+    with("/rename", "TITLE", "Give this chat another title", nothing, rename),
+    alone("/sources", "Go to the sources", || Slash::Pane(Focus::Sources)),
+    alone("/timings", "Go to the timings", || Slash::Pane(Focus::Timings)),
+    alone("/indexing", "What is indexed, and the run under way", || Slash::Do(Action::Open(View::Indexing))),
+    alone("/pause", "Pause the indexing", || Slash::Pause(true)),
+    alone("/resume", "Let the indexing go on", || Slash::Pause(false)),
+    alone("/log", "The log", || Slash::Do(Action::Open(View::Log))),
     with("/theme", "[NAME]", "Change the theme; without a name, choose one", Theme::names, theme),
-    with("/export", "[md|json]", "Save this chat in the current directory", || vec!["md", "json"], export),
-    action("/mouse", "Leave the mouse to the terminal, or take it back", Action::ToggleMouse),
-    action("/new", "Start a new chat; this one is kept", Action::NewChat),
-    action("/help", "Keys and commands", Action::OpenHelp),
-    action("/quit", "Quit", Action::Quit),
+    alone("/mouse", "Leave the mouse to the terminal, or take it back", || Slash::Do(Action::ToggleMouse)),
+    alone("/help", "Keys and commands", || Slash::Do(Action::OpenHelp)),
+    alone("/quit", "Quit", || Slash::Do(Action::Quit)).or(&["/exit"]),
 ];
 
-/// A command that does what a key does.
-const fn action(name: &'static str, description: &'static str, action: Action) -> SlashCommand {
-    SlashCommand { name, argument: "", description, words: nothing, meaning: Meaning::Action(action) }
+/// A command with nothing after its name.
+const fn alone(name: &'static str, description: &'static str, meaning: fn() -> Slash) -> SlashCommand {
+    let meaning = Meaning::Alone(meaning);
+    SlashCommand { name, argument: "", description, words: nothing, also: &[], meaning }
 }
 
 /// A command with something after its name.
@@ -70,10 +104,20 @@ const fn with(
     words: fn() -> Vec<&'static str>,
     parse: fn(&str) -> Result<Slash, String>,
 ) -> SlashCommand {
-    SlashCommand { name, argument, description, words, meaning: Meaning::Argument(parse) }
+    SlashCommand { name, argument, description, words, also: &[], meaning: Meaning::Argument(parse) }
 }
 
 impl SlashCommand {
+    /// The same command, with other names.
+    const fn or(self, also: &'static [&'static str]) -> Self {
+        Self { also, ..self }
+    }
+
+    /// The command of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        COMMANDS.iter().find(|command| command.name == name || command.also.contains(&name))
+    }
+
     /// Name and argument, as the help writes them: `/index PATH`.
     pub fn usage(&self) -> String {
         format!("{} {}", self.name, self.argument).trim_end().to_owned()
@@ -84,14 +128,14 @@ impl SlashCommand {
 pub fn parse(text: &str) -> Result<Slash, String> {
     let (name, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let argument = argument.trim();
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+    let Some(command) = SlashCommand::named(name) else {
         let known: Vec<_> = COMMANDS.iter().map(|command| command.name).collect();
         return Err(format!("There is no command `{name}`. There are {}.", known.join(", ")));
     };
     match command.meaning {
         Meaning::Argument(parse) => parse(argument),
-        Meaning::Action(action) if argument.is_empty() => Ok(Slash::Do(action)),
-        Meaning::Action(_) => Err(format!("`{name}` takes nothing after it.")),
+        Meaning::Alone(command) if argument.is_empty() => Ok(command()),
+        Meaning::Alone(_) => Err(format!("`{name}` takes nothing after it.")),
     }
 }
 
@@ -140,6 +184,27 @@ fn export(format: &str) -> Result<Slash, String> {
     }
 }
 
+fn copy(what: &str) -> Result<Slash, String> {
+    let action = match what {
+        "" => ConversationAction::CopyAnswer,
+        "code" => ConversationAction::CopyCode,
+        "citation" => ConversationAction::CopyCitation,
+        _ => return Err("`/copy` takes `code` or `citation`, or nothing for the answer.".to_owned()),
+    };
+    Ok(Slash::InChat(Action::Conversation(action)))
+}
+
+fn chats(words: &str) -> Result<Slash, String> {
+    Ok(Slash::Chats(words.to_owned()))
+}
+
+fn rename(title: &str) -> Result<Slash, String> {
+    match title {
+        "" => Err("`/rename` takes the new title: `/rename The dome in wind`.".to_owned()),
+        title => Ok(Slash::Rename(title.to_owned())),
+    }
+}
+
 fn search(words: &str) -> Result<Slash, String> {
     match words {
         "" => Err("`/search` takes words to look for: `/search dome wind`.".to_owned()),
@@ -161,6 +226,11 @@ mod tests {
         assert_eq!(parse("/index  my notes/2026 "), Ok(Slash::Index("my notes/2026".into())));
         assert_eq!(parse("/compare"), Ok(Slash::Compare(None)));
         assert_eq!(parse("/compare When? "), Ok(Slash::Compare(Some("When?".to_owned()))));
+        assert_eq!(parse("/pause"), Ok(Slash::Pause(true)));
+        assert_eq!(parse("/chats"), Ok(Slash::Chats(String::new())));
+        assert_eq!(parse("/sessions dome wind"), Ok(Slash::Chats("dome wind".to_owned())));
+        assert_eq!(parse("/rename The dome"), Ok(Slash::Rename("The dome".to_owned())));
+        assert_eq!(parse("/exit"), parse("/quit"));
         assert_eq!(parse("/search dome  wind"), Ok(Slash::Search("dome  wind".to_owned())));
     }
 
@@ -172,6 +242,8 @@ mod tests {
             ("/index", "path"),
             ("/search", "words"),
             ("/export pdf", "md"),
+            ("/copy that", "citation"),
+            ("/rename ", "title"),
             ("/help me", "nothing after it"),
             ("/indx a", "/index"),
         ] {
@@ -184,7 +256,11 @@ mod tests {
     fn every_command_takes_the_words_it_lists_and_has_a_name_of_its_own() {
         for (number, command) in COMMANDS.iter().enumerate() {
             assert!(command.name.starts_with('/') && !command.description.is_empty(), "{command:?}");
-            assert!(COMMANDS[..number].iter().all(|other| other.name != command.name), "{}", command.name);
+            for name in command.also.iter().chain([&command.name]) {
+                let is_taken = |other: &SlashCommand| other.name == *name || other.also.contains(name);
+                assert!(!COMMANDS[..number].iter().any(is_taken), "{name}");
+                assert_eq!(SlashCommand::named(name).map(|found| found.name), Some(command.name));
+            }
             for word in (command.words)() {
                 assert!(parse(&format!("{} {word}", command.name)).is_ok(), "{} {word}", command.name);
             }

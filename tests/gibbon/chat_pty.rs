@@ -1,6 +1,8 @@
 //! The real program in a pseudo-terminal: what it shows without a model, and that it gives the terminal back.
 #![cfg(unix)]
 
+use gibbon::catalogue::{Catalogue, Message, Role};
+
 use crate::terminal::Terminal;
 
 /// `gibbon chat` in a terminal of its own, with nothing in its home.
@@ -165,4 +167,36 @@ fn small_terminals_and_resizing() {
     chat.shows("Sources");
     chat.press(&CTRL_C.repeat(2));
     assert!(chat.terminal.ends().success());
+}
+
+#[test]
+fn a_kept_chat_goes_on() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let mut catalogue = Catalogue::open(&home.path().join("data")).expect("it is created");
+    let message = |role, text: &str| Message {
+        role,
+        text: text.to_owned(),
+        sources: None,
+        timings: None,
+        details: None,
+    };
+    // The first was used last.
+    for (used, question) in [(30, "When does the dome close?"), (20, "Who cleans the mirror?")] {
+        let chat = catalogue.start_session(question, 10).expect("it is written");
+        let turn = [message(Role::User, question), message(Role::Assistant, "At dusk\u{1b}[2J.")];
+        catalogue.append_messages(chat, &turn, None, used).expect("it is written");
+    }
+    drop(catalogue);
+    for (arguments, question) in
+        [(&["chat", "--resume"][..], "When does the dome close?"), (&["chat", "--resume", "2"], "Who cleans")]
+    {
+        let mut chat = Terminal::start(home.path(), arguments, &[], (100, 30));
+        let screen = chat.shows("At dusk");
+        assert!(screen.contains(question), "{screen}");
+        chat.press(&CTRL_C.repeat(2));
+        assert!(chat.ends().success());
+    }
+    let chat = Terminal::start(home.path(), &["chat", "--resume", "9"], &[], (100, 30));
+    chat.shows("there is no chat 9");
+    assert_eq!(chat.ends().exit_code(), 2);
 }

@@ -250,7 +250,7 @@ fn chats_are_found_renamed_exported_and_removed() {
     for (started, question) in [(10, "When does the dome close?"), (20, "How is the mirror cleaned?")] {
         let id = catalogue.start_session(question, started).unwrap();
         let turn = [message(Role::User, question), message(Role::Assistant, "At dusk\u{1b}[2J.")];
-        catalogue.append_messages(id, &turn).unwrap();
+        catalogue.append_messages(id, &turn, None, started).unwrap();
     }
     drop(catalogue);
 
@@ -277,7 +277,8 @@ fn chats_are_found_renamed_exported_and_removed() {
     gibbon.command(&nowhere).assert().code(1).stderr(contains("could not be written"));
 
     gibbon.command(&["sessions", "rm", "1"]).assert().success();
-    for arguments in [&["sessions", "export", "1"][..], &["sessions", "rename", "1", "x"]] {
+    let resume = ["chat", "--resume", "1"];
+    for arguments in [&["sessions", "export", "1"][..], &["sessions", "rename", "1", "x"], &resume] {
         gibbon.command(arguments).assert().code(2).stderr(contains("there is no chat 1"));
     }
 }

@@ -37,15 +37,17 @@ fn answer(question: &str) -> Answer {
         origins: vec![CacheOrigin::Disk],
         tokens: vec![1, 2],
         timings: Timings { total_seconds: 0.5, ..Timings::default() },
-        chat: None,
+        kept: None,
     }
 }
 
 #[test]
 fn a_chat_comes_back_as_it_was_kept_and_goes_on_in_its_row() {
     let (_folder, config) = config();
-    let first = keep(&config, Keep::NewChat, &answer("When does\nit close?")).unwrap().unwrap();
-    assert_eq!(keep(&config, Keep::Chat(first), &answer("And in winter?")).unwrap(), Some(first));
+    let begin = keep(&config, Keep::NewChat, &answer("When does\nit close?")).unwrap().unwrap();
+    let first = begin.chat;
+    let next = keep(&config, Keep::Chat(first), &answer("And in winter?")).unwrap();
+    assert_eq!((begin.message, next), (0, Some(begin.next())));
     assert_eq!(keep(&config, Keep::No, &answer("Not kept")).unwrap(), None);
 
     let kept = chat(&config, first).unwrap();
@@ -55,6 +57,7 @@ fn a_chat_comes_back_as_it_was_kept_and_goes_on_in_its_row() {
     assert_eq!(questions, ["When does\nit close?", "And in winter?"]);
     let asked = answer("");
     let expected = ChatTurn {
+        message: Some(2),
         question: "And in winter?".into(),
         answer: asked.text,
         strategy: Some(Strategy::Concat),
@@ -91,7 +94,7 @@ fn a_chat_from_before_opens_with_what_it_has() {
         message(Role::Assistant, "Rain.", unreadable, None),
         message(Role::User, "Who?", None, None),
     ];
-    catalogue.append_messages(id, &messages).unwrap();
+    catalogue.append_messages(id, &messages, None, 10).unwrap();
 
     let kept = chat(&config, ChatId(id.0)).unwrap();
 
@@ -108,7 +111,7 @@ fn chats_are_found_renamed_and_deleted() {
     let (_folder, config) = config();
     assert_eq!(chats(&config).unwrap(), []);
     assert!(!Catalogue::exists(&config.paths.data), "looking creates nothing");
-    let id = keep(&config, Keep::NewChat, &answer("When does it close?")).unwrap().unwrap();
+    let id = keep(&config, Keep::NewChat, &answer("When does it close?")).unwrap().unwrap().chat;
     let titles = |words: &str| -> Vec<String> {
         find_chats(&config, words).unwrap().into_iter().map(|chat| chat.title).collect()
     };
@@ -129,6 +132,49 @@ fn chats_are_found_renamed_and_deleted() {
     }
     // A chat that was deleted meanwhile goes on in a new one.
     let next = keep(&config, Keep::Chat(id), &answer("And now?")).unwrap().unwrap();
-    assert_ne!(next, id);
-    assert_eq!(chat(&config, next).unwrap().turns.len(), 1);
+    assert_ne!(next.chat, id);
+    assert_eq!(chat(&config, next.chat).unwrap().turns.len(), 1);
+}
+
+#[test]
+fn a_turn_takes_the_place_of_another_and_of_all_after_it() {
+    let (_folder, config) = config();
+    let first = keep(&config, Keep::NewChat, &answer("one")).unwrap().unwrap();
+    let second = keep(&config, Keep::Chat(first.chat), &answer("two")).unwrap().unwrap();
+    keep(&config, Keep::Chat(first.chat), &answer("three")).unwrap().unwrap();
+    let questions = || -> Vec<String> {
+        chat(&config, first.chat).unwrap().turns.into_iter().map(|turn| turn.question).collect()
+    };
+
+    // Cancelled before there was a word of it, it takes no place.
+    let nothing = Answer { text: " \n".into(), ..answer("two, cancelled") };
+    keep(&config, Keep::InPlaceOf(second), &nothing).unwrap();
+    assert_eq!(questions(), ["one", "two", "three", "two, cancelled"]);
+
+    let edited = keep(&config, Keep::InPlaceOf(second), &answer("two, edited")).unwrap().unwrap();
+    assert_eq!(questions(), ["one", "two, edited"]);
+    keep(&config, Keep::Chat(first.chat), &answer("four")).unwrap();
+    keep(&config, Keep::InPlaceOf(edited), &answer("two, again")).unwrap();
+    assert_eq!(questions(), ["one", "two, again"]);
+    assert_eq!(chats(&config).unwrap()[0].messages, 4);
+    assert_eq!(chat_messages(&config, first.chat).unwrap().len(), 4);
+    assert_eq!(find_chats(&config, "edited").unwrap(), []);
+
+    let all = KeptTurn { message: 0, ..first };
+    keep(&config, Keep::InPlaceOf(all), &answer("one, again")).unwrap();
+    assert_eq!(questions(), ["one, again"]);
+}
+
+#[test]
+fn the_chat_to_go_on_in_is_found() {
+    let (_folder, config) = config();
+    for id in [None, Some(ChatId(3))] {
+        let failure = chat_to_resume(&config, id).unwrap_err();
+        assert!(failure.kind == FailureKind::BadRequest && failure.hint.is_some(), "{failure:?}");
+    }
+    assert!(!Catalogue::exists(&config.paths.data), "looking creates nothing");
+    let kept = keep(&config, Keep::NewChat, &answer("one")).unwrap().unwrap();
+    assert_eq!(chat_to_resume(&config, None), Ok(kept.chat));
+    assert_eq!(chat_to_resume(&config, Some(kept.chat)), Ok(kept.chat));
+    assert_eq!(chat_to_resume(&config, Some(ChatId(9))).unwrap_err().message, "there is no chat 9");
 }

@@ -76,7 +76,7 @@ fn answer(turn: &ChatTurn) -> Vec<String> {
 }
 
 /// How an answer ended, where it is not whole.
-fn ending(stop: StopReason) -> Option<&'static str> {
+pub fn ending(stop: StopReason) -> Option<&'static str> {
     match stop {
         StopReason::EndOfText => None,
         StopReason::MaxTokens => Some("cut off at the most tokens asked for"),
@@ -212,6 +212,7 @@ mod tests {
             ..Timings::default()
         };
         let turn = ChatTurn {
+            message: Some(0),
             question: "When does the *dome* close?\n".into(),
             answer: "At **45 km/h** of wind [dome_*.md § Closing].\n".into(),
             strategy: Some(Strategy::Ape),

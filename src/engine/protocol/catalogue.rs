@@ -23,7 +23,7 @@ pub enum CatalogueQuery {
         path: PathBuf,
         passage: Passage,
     },
-    /// The chats, the latest first; with words, those in whose title or messages all of them occur.
+    /// The chats, the one used last first; with words, those in whose title or messages all of them occur.
     Chats {
         words: String,
     },
@@ -77,6 +77,8 @@ pub struct ChatSummary {
     pub id: i64,
     /// Seconds since the Unix epoch.
     pub started: i64,
+    /// When it was asked last, in seconds since the Unix epoch.
+    pub used: i64,
     pub title: String,
     /// Questions and answers.
     pub messages: usize,
@@ -89,12 +91,16 @@ pub struct Chat {
     /// Seconds since the Unix epoch.
     pub started: i64,
     pub title: String,
+    /// Without those that another has taken the place of.
     pub turns: Vec<ChatTurn>,
 }
 
 /// A question of a chat and its answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChatTurn {
+    /// The number of the question among the messages of the chat, from 0; `None` where it is not kept.
+    #[serde(default)]
+    pub message: Option<u32>,
     pub question: String,
     /// Empty where there is none.
     pub answer: String,

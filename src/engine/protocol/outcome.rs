@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CacheOrigin, CatalogueReply, ChatId, RetrievedChunk};
+use super::{CacheOrigin, CatalogueReply, KeptTurn, RetrievedChunk};
 use crate::{
     config::Strategy,
     engine::timing::{Spread, Timings},
@@ -33,9 +33,9 @@ pub struct Answer {
     /// The generated token ids.
     pub tokens: Vec<u32>,
     pub timings: Timings,
-    /// The chat in which question and answer were kept.
+    /// Where question and answer were kept, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chat: Option<ChatId>,
+    pub kept: Option<KeptTurn>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

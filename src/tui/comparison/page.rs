@@ -227,11 +227,11 @@ fn stage(view: &ComparisonView, activity: &str) -> Vec<Piece> {
 fn nothing_measured(view: &ComparisonView, width: usize) -> Vec<Row> {
     let text = match (&view.question, &view.stage) {
         (None, _) => {
-            "No question yet: ask one in the chat and press Ctrl-T there, or type /compare QUESTION in the place of a \
+            "No question yet: ask one in the chat and type /compare there, or /compare QUESTION in the place of a \
              question."
         }
         (_, Stage::Running { .. }) => "Every run is shown as soon as it is done.",
-        _ => "Nothing was measured. Enter compares again.",
+        _ => "Nothing was measured.",
     };
     let about = "The same question is answered by each strategy in turn, several times. Then their times stand under \
         each other, and their answers beside each other with the differences marked.";

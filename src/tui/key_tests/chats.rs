@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::{
-    engine::{CatalogueQuery, CatalogueReply, Chat, ChatId, ChatSummary, ChatTurn},
-    tui::keys::ChatsAction,
+    engine::{CatalogueQuery, CatalogueReply, Chat, ChatId, ChatSummary, ChatTurn, KeptTurn},
+    tui::{copying::ExportFormat, keys::ChatsAction, text::Row},
 };
 
 const DAY: i64 = 86_400;
 
 fn summary(id: i64, title: &str) -> ChatSummary {
-    ChatSummary { id, started: 100 * DAY - id, title: title.to_owned(), messages: 4 }
+    ChatSummary { id, started: 0, used: 100 * DAY - id, title: title.to_owned(), messages: 4 }
 }
 
 fn kept_chat(id: i64) -> Chat {
@@ -21,7 +21,11 @@ fn kept_chat(id: i64) -> Chat {
         ..ChatTurn::default()
     };
     let long = "a line\n".repeat(80);
-    let turns = vec![turn("kept one", "kept answer"), turn("kept two", &long)];
+    let stop = if id == 2 { StopReason::Cancelled } else { StopReason::EndOfText };
+    let turns = vec![
+        ChatTurn { message: Some(4), ..turn("kept one", "kept answer") },
+        ChatTurn { message: Some(6), stop: Some(stop), ..turn("kept two", &long) },
+    ];
     Chat { id: ChatId(id), started: 0, title: format!("chat {id}"), turns }
 }
 
@@ -138,11 +142,13 @@ pub fn check(chord: Chord, action: ChatsAction) {
             assert_eq!(press(&mut app, chord), [], "{name}");
             assert!(app.contexts().contains(&Context::Chats));
         }
-        ChatsAction::Export => {
+        ChatsAction::Export(format) => {
             let effects = press(&mut app, chord);
-            assert!(
-                matches!(effects.as_slice(), [Effect::Save { text, .. }] if text.contains("kept answer"))
-            );
+            let [Effect::Save { extension, text, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+            let expected = if format == ExportFormat::Json { "json" } else { "md" };
+            assert_eq!(*extension, expected);
+            assert!(text.contains("kept answer"), "{text}");
+            assert_eq!(text.starts_with('{'), format == ExportFormat::Json);
         }
         ChatsAction::New => {
             press(&mut app, chord);
@@ -178,6 +184,94 @@ fn a_resumed_chat_goes_on() {
     let [Effect::Send(Command::Ask(request))] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!((request.keep, request.history.len()), (Keep::Chat(ChatId(3)), 2));
     assert_eq!(request.selection.carried, [chunk(1).id]);
+}
+
+#[test]
+fn a_chat_to_resume_is_opened_at_the_start() {
+    let mut app = ready();
+    app.timings.selected = Some(4);
+    type_text(&mut app, "draft");
+    let effects = tell(&mut app, What::Resume(ChatId(2)));
+    assert_eq!(answer_query(&mut app, &effects), CatalogueQuery::Chat { id: ChatId(2) });
+    assert_eq!((app.view, app.chat, app.focus), (View::Chat, Some(ChatId(2)), Focus::Input));
+    assert_eq!((app.turns().count(), app.timings.selected, app.selected), (2, None, None));
+    assert_eq!(app.input.text(), "draft", "what was typed meanwhile stays");
+    assert_eq!(app.timed_answer().map(|(index, _)| index), Some(2), "the last of the two");
+}
+
+#[test]
+fn a_question_sent_while_the_chat_is_read_is_not_taken_away() {
+    let mut app = ready();
+    let effects = tell(&mut app, What::Resume(ChatId(2)));
+    ask(&mut app, "first");
+    answer_query(&mut app, &effects);
+    assert_eq!((app.chat, app.running().is_some()), (None, true));
+    assert!(app.flash.is_some());
+}
+
+#[test]
+fn a_chat_that_went_away_before_it_was_opened_is_reported() {
+    let mut app = ready();
+    let effects = tell(&mut app, What::Resume(ChatId(2)));
+    let [Effect::Send(command)] = effects.as_slice() else { panic!("{effects:?}") };
+    tell(&mut app, What::Sent(command.clone().with_id(RequestId(9))));
+    let failure = Failure { kind: FailureKind::BadRequest, message: "no chat 2".to_owned(), hint: None };
+    engine(&mut app, Event::Failed { id: RequestId(9), failure });
+    assert!(matches!(app.transcript.entries().last(), Some(Entry::Note(note)) if note.text == "no chat 2"));
+}
+
+#[test]
+fn what_was_cancelled_is_marked_in_a_chat_that_goes_on() {
+    let mut app = listed();
+    let effects = press_code(&mut app, KeyCode::Down);
+    assert_eq!(effects, []);
+    settle(&mut app);
+    let preview: Vec<_> = app.chats.preview(500).expect("read").iter().map(Row::text).collect();
+    assert!(preview.contains(&"cancelled".to_owned()), "{preview:?}");
+    press_code(&mut app, KeyCode::Enter);
+    assert_eq!(stage(&app), Stage::Cancelled);
+    let rows: Vec<_> = app.transcript.visible().map(|visible| visible.row.text()).collect();
+    assert!(rows.iter().any(|row| row.contains("◌ cancelled")), "{rows:?}");
+    for (format, marked) in
+        [(ExportFormat::Markdown, "*(cancelled)*"), (ExportFormat::Json, r#""stop":"cancelled""#)]
+    {
+        let effects = app.export_chat(format);
+        assert!(matches!(effects.as_slice(), [Effect::Save { text, .. }] if text.contains(marked)));
+    }
+}
+
+#[test]
+fn a_saved_chat_has_its_title_and_its_beginning() {
+    let mut app = listed();
+    let saved = |app: &mut App| match app.export_chat(ExportFormat::Markdown).as_slice() {
+        [Effect::Save { text, .. }] => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    press_code(&mut app, KeyCode::Enter);
+    let text = saved(&mut app);
+    assert!(text.starts_with("# chat 3\n\nChat 3 of 1970-01-01"), "{text}");
+    let effects = app.rename_this_chat("The dome".to_owned());
+    answer_query(&mut app, &effects);
+    assert!(saved(&mut app).starts_with("# The dome\n"));
+    open(&mut app, Context::RenamingChat);
+    type_text(&mut app, " again");
+    press_code(&mut app, KeyCode::Enter);
+    let text = saved(&mut app);
+    assert!(text.starts_with("# three again\n"), "renamed in the list: {text}");
+    app.perform(Action::Chats(ChatsAction::New));
+    ask(&mut app, "first of a new one");
+    answer(&mut app, "done");
+    assert!(saved(&mut app).starts_with("# first of a new one\n"));
+}
+
+#[test]
+fn a_turn_of_a_resumed_chat_gives_its_place_to_another() {
+    let mut app = listed();
+    press_code(&mut app, KeyCode::Enter);
+    let effects = app.retry_last();
+    let [Effect::Send(Command::Ask(request))] = effects.as_slice() else { panic!("{effects:?}") };
+    // The turn before it was kept as the third: one had been superseded.
+    assert_eq!(request.keep, Keep::InPlaceOf(KeptTurn { chat: ChatId(3), message: 6 }));
 }
 
 #[test]

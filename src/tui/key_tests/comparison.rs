@@ -24,7 +24,7 @@ fn answer_of(strategy: Strategy) -> Answer {
         origins: vec![CacheOrigin::Disk],
         tokens: vec![1, 2, 3],
         timings: Timings { time_to_first_token_seconds: 1.0, total_seconds: 2.0, ..Timings::default() },
-        chat: None,
+        kept: None,
     }
 }
 
@@ -227,4 +227,59 @@ fn the_end_of_the_engine_is_the_end_of_its_comparison() {
     assert!(matches!(app.comparison.stage, Stage::Failed(_)));
     assert_eq!(press_code(&mut app, KeyCode::Enter), []);
     assert_eq!(app.deadline(), None);
+}
+
+#[test]
+fn the_selected_turn_is_compared_and_from_the_question_the_last() {
+    let compare = Chord { code: KeyCode::Char('t'), modifiers: KeyModifiers::CONTROL };
+    for (focus, expected) in [
+        (Focus::Input, "second"),
+        (Focus::Conversation, "first"),
+        (Focus::Sources, "first"),
+        (Focus::Timings, "first"),
+    ] {
+        let mut app = answered();
+        ask(&mut app, "second");
+        answer(&mut app, "done");
+        app.focus_on(Focus::Conversation);
+        press_code(&mut app, KeyCode::Char('['));
+        app.focus_on(focus);
+        let effects = press(&mut app, compare);
+        let [Effect::Send(Command::Compare(request))] = effects.as_slice() else { panic!("{effects:?}") };
+        assert_eq!(request.question, expected, "{focus:?}");
+    }
+}
+
+#[test]
+fn a_question_that_waits_for_the_comparison_says_so() {
+    let mut app = comparing();
+    app.open(View::Chat);
+    type_text(&mut app, "second");
+    let effects = press_code(&mut app, KeyCode::Enter);
+    let [Effect::Send(command)] = effects.as_slice() else { panic!("{effects:?}") };
+    tell(&mut app, What::Sent(command.clone().with_id(ID)));
+    let activity = |app: &App| app.activity(app.turns().next_back().expect("asked").1);
+    assert_eq!(activity(&app), "waiting for the comparison; F3 Esc stops it");
+    press_code(&mut app, KeyCode::F(3));
+    assert_eq!(press_code(&mut app, KeyCode::Esc), [Effect::Cancel(COMPARISON_ID)]);
+    assert_eq!(activity(&app), "looking for chunks");
+}
+
+#[test]
+fn an_answer_under_way_waits_for_no_comparison() {
+    let mut app = ready();
+    let compare = Chord { code: KeyCode::Char('t'), modifiers: KeyModifiers::CONTROL };
+    ask(&mut app, "first");
+    app.update(Msg { at: Duration::from_secs(1), what: What::Tick });
+    press(&mut app, compare);
+    assert!(app.comparison.is_running());
+    assert_eq!(app.activity(app.turns().next_back().expect("asked").1), "answering");
+}
+
+#[test]
+fn another_comparison_has_to_wait() {
+    let mut app = comparing();
+    app.obey(crate::tui::slash::parse("/compare why?"));
+    assert_eq!(app.comparison.question.as_ref().map(|(question, _)| question.as_str()), Some("first"));
+    assert!(app.comparison.notice.is_some());
 }

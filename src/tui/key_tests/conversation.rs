@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::{ChatId, EarlierTurn, Selection},
+    engine::{ChatId, EarlierTurn, KeptTurn, Selection},
     tui::{copying::ExportFormat, keys::ConversationAction},
 };
 
@@ -55,6 +55,7 @@ fn taken(app: &mut App, effects: &[Effect]) -> AskRequest {
 /// Ends the running answer with this text.
 fn end(app: &mut App, text: &str) {
     let id = app.turns().next_back().and_then(|(_, turn)| turn.id).expect("the engine has the question");
+    let message = 2 * app.turns().filter(|(_, turn)| turn.kept.is_some()).count() as u32;
     let answer = Answer {
         question: String::new(),
         text: text.to_owned(),
@@ -64,7 +65,7 @@ fn end(app: &mut App, text: &str) {
         origins: Vec::new(),
         tokens: Vec::new(),
         timings: Timings::default(),
-        chat: Some(ChatId(5)),
+        kept: Some(KeptTurn { chat: ChatId(5), message }),
     };
     engine(app, Event::Done { id, outcome: Outcome::Answer(answer) });
 }
@@ -157,7 +158,7 @@ fn a_late_answer_does_not_bring_its_chat_back() {
         origins: Vec::new(),
         tokens: Vec::new(),
         timings: Timings::default(),
-        chat: Some(ChatId(5)),
+        kept: Some(KeptTurn { chat: ChatId(5), message: 0 }),
     };
     engine(&mut app, Event::Done { id, outcome: Outcome::Answer(answer) });
     assert_eq!(request(&mut app, "two").keep, Keep::NewChat);
@@ -189,7 +190,7 @@ fn asking_again_takes_the_turns_place_and_gives_it_back_on_failure() {
     let effects = press(&mut app, chord('r'));
     taken(&mut app, &effects);
     end(&mut app, "better");
-    assert_eq!(superseded(&app), [false, false, true, false]);
+    assert_eq!(superseded(&app), [false, true, true, false], "the place that the failed one was meant for");
     assert_eq!(app.transcript.entries().len(), 4, "nothing went away");
 }
 
@@ -207,6 +208,51 @@ fn an_edited_question_takes_its_own_place_and_that_of_all_after_it() {
     assert_eq!(superseded(&app), [true, true, false]);
     end(&mut app, "answer");
     assert_eq!(questions(&request(&mut app, "next").history), ["one more"]);
+}
+
+#[test]
+fn what_takes_a_turns_place_is_kept_in_its_place() {
+    let in_place_of = |message| Keep::InPlaceOf(KeptTurn { chat: ChatId(5), message });
+    let mut app = two_turns();
+    let effects = press(&mut app, chord('r'));
+    assert_eq!(taken(&mut app, &effects).keep, in_place_of(2));
+    fail(&mut app);
+    // What failed was not kept.
+    let effects = press(&mut app, chord('r'));
+    assert_eq!(taken(&mut app, &effects).keep, in_place_of(2));
+    end(&mut app, "better");
+    assert_eq!(request(&mut app, "three").keep, Keep::Chat(ChatId(5)));
+    end(&mut app, "answer");
+    // After "one" and the better "two", which is the third of those kept.
+    let effects = press(&mut app, chord('r'));
+    assert_eq!(taken(&mut app, &effects).keep, in_place_of(6));
+    end(&mut app, "answer");
+    app.edit(0);
+    assert_eq!(request(&mut app, ", edited").keep, in_place_of(0));
+    press_code(&mut app, KeyCode::Esc);
+    // One that was superseded is asked again after the turns before it.
+    let effects = app.retry(1);
+    let again = taken(&mut app, &effects);
+    assert_eq!((questions(&again.history), again.keep), (vec!["one"], in_place_of(2)));
+}
+
+#[test]
+fn a_saved_chat_is_without_turns_that_others_took_the_place_of() {
+    let mut app = two_turns();
+    let effects = press(&mut app, chord('r'));
+    taken(&mut app, &effects);
+    end(&mut app, "better");
+    request(&mut app, "cut short");
+    let id = app.turns().next_back().and_then(|(_, turn)| turn.id).expect("asked");
+    engine(&mut app, Event::Token { id, text: "Some".to_owned() });
+    press_code(&mut app, KeyCode::Esc);
+    let effects = app.export_chat(ExportFormat::Markdown);
+    let [Effect::Save { text, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert!(text.contains("better") && !text.contains("answer to two"), "{text}");
+    assert!(text.contains("## cut short\n\nSome\n\n*(cancelled)*"), "{text}");
+    let effects = app.export_chat(ExportFormat::Json);
+    let [Effect::Save { text, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert!(text.contains(r#""stop":"cancelled""#) && !text.contains("answer to two"), "{text}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::{
     Context::{Chats, ConfirmingChat, RenamingChat},
     KeyCode, bind, ctrl, key,
 };
+use crate::tui::copying::ExportFormat;
 
 /// What the keys of the list of chats do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +21,7 @@ pub enum ChatsAction {
     Resume,
     Rename,
     Delete,
-    Export,
+    Export(ExportFormat),
     New,
     KeepTitle,
     LeaveTitle,
@@ -45,6 +46,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Chats, "chats.page_down", &[key(PageDown)], does(ChatsAction::PageDown), "Scroll the preview on", None),
     bind(Chats, "chats.rename", &[ctrl(Char('r'))], does(ChatsAction::Rename), "Give the selected chat another title", Some("rename")),
     bind(Chats, "chats.delete", &[ctrl(Char('x')), key(Delete)], does(ChatsAction::Delete), "Delete the selected chat", Some("delete")),
-    bind(Chats, "chats.export", &[ctrl(Char('e'))], does(ChatsAction::Export), "Save the selected chat as Markdown", Some("export")),
+    bind(Chats, "chats.export", &[ctrl(Char('e'))], does(ChatsAction::Export(ExportFormat::Markdown)), "Save the selected chat as Markdown", Some("export")),
+    bind(Chats, "chats.export_json", &[ctrl(Char('o'))], does(ChatsAction::Export(ExportFormat::Json)), "Save the selected chat as JSON", None),
     bind(Chats, "chats.new", &[ctrl(Char('n'))], does(ChatsAction::New), "Start a new chat", Some("new")),
 ];

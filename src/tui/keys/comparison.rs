@@ -12,7 +12,7 @@ use crate::engine::export::comparison::ComparisonFormat;
 /// What the keys of the comparison do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ComparisonAction {
-    /// Compares the last question of the chat.
+    /// Compares the question of the selected turn, or the last one.
     Compare,
     Cancel,
     /// Runs the comparison again with what is chosen.
@@ -46,7 +46,7 @@ const fn compare(action: ComparisonAction) -> Action {
 
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
-    bind(Chat, "compare", &[ctrl(Char('t'))], compare(Do::Compare), "Compare the strategies on the last question", None),
+    bind(Chat, "compare", &[ctrl(Char('t'))], compare(Do::Compare), "Compare the strategies on the selected or last turn", None),
     bind(Comparing, "comparison.cancel", &[key(Esc)], compare(Do::Cancel), "Stop the comparison; what was measured stays", Some("cancel")),
     bind(Comparison, "comparison.start", &[key(Enter)], compare(Do::Start), "Compare again, with what is chosen", Some("compare")),
     bind(Comparison, "comparison.full", &[key(Char('1'))], compare(Do::Toggle(0)), "Take full in or out", Some("strategies")),

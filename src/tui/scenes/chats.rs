@@ -36,6 +36,7 @@ fn summaries() -> Vec<ChatSummary> {
     let summary = |(index, (title, hours, messages)): (usize, (&str, i64, usize))| ChatSummary {
         id: 9 - index as i64,
         started: OPENED - hours * HOUR,
+        used: OPENED - hours * HOUR,
         title: title.to_owned(),
         messages,
     };

@@ -81,7 +81,7 @@ fn run(strategy: Strategy, text: &str, number: usize) -> Answer {
             total_seconds: first_token + decode,
             ..Timings::default()
         },
-        chat: None,
+        kept: None,
     }
 }
 

@@ -180,7 +180,7 @@ pub fn answer(text: &str, stop: StopReason) -> Answer {
         origins: origins(),
         tokens: Vec::new(),
         timings: timings(),
-        chat: None,
+        kept: None,
     }
 }
 

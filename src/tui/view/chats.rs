@@ -12,6 +12,7 @@ use super::{
         app::App,
         chats::Mode,
         format::{ago, count, thousands},
+        keys::{Action, ChatsAction},
         panes::Panes,
         text::{Piece, Row, fit, width, wrap},
         theme::Role,
@@ -156,24 +157,33 @@ fn draw_selected(app: &App, chat: &ChatSummary, area: Rect, buffer: &mut Buffer)
             return Some(Position { x: area.x + 2 + column as u16, y: area.y });
         }
         Mode::List => None,
-        Mode::Deleting => Some("Delete this chat for good? y / n"),
-        Mode::Leaving => Some("Cancel the answer under way? y / n"),
+        Mode::Deleting => Some(confirmation(app, "Delete this chat for good?")),
+        Mode::Leaving => Some(confirmation(app, "Cancel the answer under way?")),
     };
     let first = Row::new(vec![Piece::new(first.text().replacen(' ', "▸", 1), Role::Base)]);
     match question {
         None => draw_selection(&[first, second], &app.theme, area, buffer),
         Some(question) => {
             draw_selection(&[first], &app.theme, Rect { height: 1, ..area }.intersection(area), buffer);
-            let question = format!("  {}", fit(question, columns.saturating_sub(2)));
+            let question = format!("  {}", fit(&question, columns.saturating_sub(2)));
             draw_rows(&[Row::new(vec![Piece::new(question, Role::Warning)])], &app.theme, below, buffer);
         }
     }
     None
 }
 
+/// What is asked, with the keys that answer it.
+fn confirmation(app: &App, question: &str) -> String {
+    let key = |action| app.keymap.key(Action::Chats(action));
+    match (key(ChatsAction::Yes), key(ChatsAction::No)) {
+        (Some(yes), Some(no)) => format!("{question} {yes} / {no}"),
+        _ => question.to_owned(),
+    }
+}
+
 fn item_rows(app: &App, chat: &ChatSummary, columns: usize) -> [Row; 2] {
     let title = fit(&chat.title, columns.saturating_sub(2));
-    let when = ago(app.unix_now() - chat.started);
+    let when = ago(app.unix_now() - chat.used);
     // A question and its answer are a turn.
     let turns = count(chat.messages.div_ceil(2), "turn");
     let here = if app.chat.is_some_and(|current| current.0 == chat.id) { " · open" } else { "" };

@@ -3,6 +3,7 @@
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
+    text::Line,
     widgets::{Clear, Widget},
 };
 
@@ -25,7 +26,12 @@ pub fn draw(app: &App, panes: &Panes, buffer: &mut Buffer) {
     let card = place(completions.len(), panes, app.size);
     Clear.render(card, buffer);
     buffer.set_style(card, app.theme.style(Role::Base));
-    rounded(app.theme.style(Role::Border)).render(card, buffer);
+    let mut frame = rounded(app.theme.style(Role::Border));
+    if completions.len() + 2 > usize::from(card.height) {
+        let count = format!(" {} of {} ", app.completion.min(completions.len() - 1) + 1, completions.len());
+        frame = frame.title_bottom(Line::styled(count, app.theme.style(Role::Muted)).right_aligned());
+    }
+    frame.render(card, buffer);
     let selected = app.completion.min(completions.len() - 1);
     let column = completions.iter().map(|completion| width(&completion.shown)).max().unwrap_or(0) + 2;
     let rows = Rect { x: card.x + 2, width: card.width.saturating_sub(4), y: card.y + 1, ..card };

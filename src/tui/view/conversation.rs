@@ -72,7 +72,7 @@ fn activity(app: &App) -> Line<'static> {
     let elapsed = app.now.saturating_sub(turn.asked_at).as_secs_f64();
     Line::from(vec![
         Span::styled(format!("{} ", spinner(app)), app.theme.style(Role::Accent)),
-        Span::styled(format!("{} · {elapsed:.1} s", turn.activity()), app.theme.style(Role::Muted)),
+        Span::styled(format!("{} · {elapsed:.1} s", app.activity(turn)), app.theme.style(Role::Muted)),
     ])
 }
 

@@ -169,7 +169,7 @@ fn indented(mut row: Row) -> Row {
 /// The phases of the answer under way, as the screen was told of them.
 fn live_rows(app: &App, turn: &Turn, columns: usize) -> Vec<Row> {
     let elapsed = app.now.saturating_sub(turn.asked_at).as_secs_f64();
-    let activity = format!(" {} · {elapsed:.1} s", turn.activity());
+    let activity = format!(" {} · {elapsed:.1} s", app.activity(turn));
     let mut rows = vec![Row::new(vec![
         Piece::new(spinner(app), Role::Accent),
         Piece::new(fit(&activity, columns.saturating_sub(1)), Role::Muted),

@@ -113,9 +113,12 @@ fn a_chat_of_any_length_takes_a_quarter_of_the_context_at_most() {
 fn a_chat_goes_on_where_it_was() {
     let mut running = Running::indexed();
     let kept = |keep| AskRequest { keep, ..ask(QUESTION, Selection::default()) };
-    let chat = running.ask(kept(Keep::NewChat)).unwrap().chat.unwrap();
-    let answer = running.ask(kept(Keep::Chat(chat))).unwrap();
-    assert_eq!(answer.chat, Some(chat));
+    let first = running.ask(kept(Keep::NewChat)).unwrap().kept.unwrap();
+    let chat = first.chat;
+    let replaced = running.ask(kept(Keep::Chat(chat))).unwrap().kept.unwrap();
+    assert_eq!(replaced, first.next());
+    let answer = running.ask(kept(Keep::InPlaceOf(replaced))).unwrap();
+    assert_eq!(answer.kept, Some(replaced.next()));
     let CatalogueReply::Chat(found) = running.look_up(CatalogueQuery::Chat { id: chat }).unwrap() else {
         panic!("no chat")
     };

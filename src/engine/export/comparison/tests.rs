@@ -58,7 +58,7 @@ fn answers(strategy: Strategy, text: &str, tokens: &[u32], all: &[Timings]) -> V
         origins: vec![CacheOrigin::Disk],
         tokens: tokens.to_vec(),
         timings: timings.clone(),
-        chat: None,
+        kept: None,
     };
     all.iter().map(answer).collect()
 }

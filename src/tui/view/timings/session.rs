@@ -71,7 +71,9 @@ impl Sums {
 
 /// The session in numbers, and the cache against its budget.
 pub fn rows(app: &App, columns: usize) -> Vec<Row> {
-    let sums = Sums::of(app.turns().map(|(_, turn)| turn));
+    // The turns of a chat that goes on were answered before: they have no request.
+    let turns = || app.turns().map(|(_, turn)| turn).filter(|turn| turn.id.is_some());
+    let sums = Sums::of(turns());
     let mut rows = vec![Row::blank(), rule("This session", columns)];
     let before = rows.len();
     let chunks = [
@@ -80,7 +82,7 @@ pub fn rows(app: &App, columns: usize) -> Vec<Row> {
         (sums.encoded, CacheOrigin::Encoded),
         (sums.repaired, CacheOrigin::Repaired),
     ];
-    if app.turns().any(|(_, turn)| turn.timings.is_some() || !turn.origins.is_empty()) {
+    if turns().any(|turn| turn.timings.is_some() || !turn.origins.is_empty()) {
         let item = |(number, from): (usize, CacheOrigin)| {
             let (mark, word) = origin(from);
             vec![
