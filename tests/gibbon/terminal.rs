@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
@@ -15,6 +15,9 @@ use rustix::termios::{LocalModes, tcgetattr};
 
 /// How a terminal is asked for its background's colour.
 const BACKGROUND_QUERY: &[u8] = b"\x1b]11;?";
+/// How long a program may take to show something before the test that waits for it fails. Only one that never will
+/// gets here: on two busy cores nothing took longer than a few seconds.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A program in a terminal of its own.
 pub struct Terminal {
@@ -107,32 +110,36 @@ impl Terminal {
         self.output.locked().screen.screen().cell(0, 0).expect("a screen has cells").bgcolor()
     }
 
-    /// Waits until the screen shows `text`; fails when the program ends without having shown it.
+    /// Waits until the screen shows `text`; fails when the program ends, or goes on for long, without having shown it.
     pub fn shows(&self, text: &str) -> String {
         self.shows_when(text, |picture| picture.contains(text)).0
     }
 
     /// Waits until the screen is as `wanted` says; gives the picture, and when it came. `what` is for the failure.
     pub fn shows_when(&self, what: &str, wanted: impl Fn(&str) -> bool) -> (String, Instant) {
+        let deadline = Instant::now() + PATIENCE;
         let mut state = self.output.locked();
         loop {
             let picture = state.screen.screen().contents();
             if wanted(&picture) {
                 return (picture, state.at);
             }
-            assert!(!state.closed, "{what:?} was never shown; at the end there was:\n{picture}");
-            state = self.output.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let is_over = state.closed || Instant::now() > deadline;
+            assert!(!is_over, "{what:?} was never shown; at the end there was:\n{picture}");
+            state = self.output.changes(state);
         }
     }
 
     /// Waits for the end of the program; the terminal must be as it was before.
     pub fn ends(mut self) -> ExitStatus {
-        let status = self.child.wait().expect("the program can be waited for");
-        assert!(!self.is_raw(), "lines are edited and seen again");
+        let deadline = Instant::now() + PATIENCE;
         let mut state = self.output.locked();
         while !state.closed {
-            state = self.output.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            assert!(Instant::now() < deadline, "it did not end:\n{}", state.screen.screen().contents());
+            state = self.output.changes(state);
         }
+        let status = self.child.wait().expect("the program can be waited for");
+        assert!(!self.is_raw(), "lines are edited and seen again");
         let screen = state.screen.screen();
         assert!(!screen.alternate_screen(), "the alternate screen was left");
         assert!(!screen.hide_cursor(), "the cursor is shown");
@@ -158,6 +165,11 @@ impl Terminal {
 impl Output {
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something to be written, for a second at most.
+    fn changes<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, Duration::from_secs(1)).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Reads until the program's end of the terminal is closed. `reply` is called when the program asks for the

@@ -4,10 +4,7 @@ use std::io::Read;
 
 use rustix::process::Signal;
 
-use super::{CONFIG, Home, QUESTION, undisturbed};
-
-/// Gets a long answer.
-const LONG: &str = "Tell me everything about the boiler and explain in detail how to look after it.";
+use super::{CONFIG, Home, LONG_QUESTION, QUESTION, undisturbed};
 
 #[test]
 fn the_answer_is_on_standard_output_and_all_else_on_standard_error() {
@@ -31,9 +28,12 @@ fn the_answer_is_on_standard_output_and_all_else_on_standard_error() {
 #[test]
 fn a_reader_that_goes_away_ends_the_program_quietly() {
     let home = Home::indexed();
-    for arguments in
-        [&["ask", LONG][..], &["ask", LONG, "--json"], &["search", LONG], &["index", "documents"]]
-    {
+    for arguments in [
+        &["ask", LONG_QUESTION][..],
+        &["ask", LONG_QUESTION, "--json"],
+        &["search", LONG_QUESTION],
+        &["index", "documents"],
+    ] {
         let mut running = home.start(arguments);
         drop(running.0.stdout.take());
         let run = running.finish();
@@ -47,9 +47,9 @@ fn a_reader_that_goes_away_ends_the_program_quietly() {
 fn ctrl_c_ends_an_answer_and_keeps_what_is_there() {
     let home = Home::indexed();
     home.write_config(&CONFIG.replace("max_tokens = 12", "max_tokens = 4000"));
-    let whole = home.json(&["ask", LONG, "--max-tokens", "60"]);
+    let whole = home.json(&["ask", LONG_QUESTION, "--max-tokens", "60"]);
     assert_eq!(whole["stop"], "max_tokens", "the answer is long: {whole}");
-    let mut running = home.start(&["ask", LONG]);
+    let mut running = home.start(&["ask", LONG_QUESTION]);
     let mut first = [0];
     running.0.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
     running.signal(Signal::INT);

@@ -64,6 +64,9 @@ const WATERING: &str = "The tomatoes are watered every morning in July, the bean
 /// Found in the pieces about the boiler.
 const QUESTION: &str = "At what pressure does the safety valve of the boiler open?";
 
+/// Gets an answer of more than 400 tokens: the default model begins to repeat itself.
+const LONG_QUESTION: &str = "Tell me everything about the boiler and explain in detail how to look after it.";
+
 /// A home directory, and a folder of documents.
 struct Home {
     directory: TempDir,
