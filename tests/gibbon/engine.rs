@@ -88,10 +88,12 @@ impl Running {
         loop {
             let event = self.events.blocking_recv().expect("the engine runs");
             let found = wanted(&event);
+            let failed = matches!(event, Event::Failed { .. });
             self.told.push(event);
             if let Some(found) = found {
                 return found;
             }
+            assert!(!failed, "what was waited for cannot come any more: {:?}", self.told.last());
         }
     }
 

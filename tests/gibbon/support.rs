@@ -23,9 +23,11 @@ pub fn data(name: &str) -> PathBuf {
 /// folder that survives between runs.
 pub fn default_model() -> PathBuf {
     static MODEL: OnceLock<PathBuf> = OnceLock::new();
-    MODEL
-        .get_or_init(|| std::env::var_os("GIBBON_TEST_MODEL").map_or_else(fetched_model, PathBuf::from))
-        .clone()
+    MODEL.get_or_init(|| named_model().unwrap_or_else(fetched_model)).clone()
+}
+
+fn named_model() -> Option<PathBuf> {
+    std::env::var_os("GIBBON_TEST_MODEL").filter(|name| !name.is_empty()).map(PathBuf::from)
 }
 
 fn fetched_model() -> PathBuf {
