@@ -2,7 +2,7 @@
 // head size (`attend_generic`), and the merge of partial results (`merge`).
 //
 // One translation unit is made by putting pieces after each other, in this order (no #include anywhere):
-//     attention.cu, attention_few.cu, attention_many.cu, attention_wide.cu
+//     attention.cu, attention_tensor.cu, attention_few.cu, attention_many.cu, attention_wide.cu
 // with the macros  ELEMENT  0 = f32, 1 = f16, 2 = bf16  and  HEAD_DIM  (even, <= 512) given by -D.
 // All names but the kernels' own are inside `namespace attention`.
 //
