@@ -10,6 +10,7 @@
 //! | [`index`] | chunks | a searchable index; a question into hits (tantivy) |
 //! | [`model`] | tokens and KV cache | logits; chunks into KV segments |
 //! | [`store`] | KV segments | files and back, within a byte budget |
+//! | [`cuda`] | tokens and KV cache | the same on an NVIDIA GPU (feature `cuda`, the only one that knows the driver) |
 //! | [`engine`] | commands | events: the pipelines and the one door to them |
 //! | [`commands`] | events | standard output |
 //! | [`tui`] | events | a screen |
@@ -20,6 +21,8 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod corpus;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod engine;
 pub mod index;
 pub mod model;

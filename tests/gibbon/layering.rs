@@ -10,12 +10,17 @@ use std::path::Path;
 use source::Source;
 
 /// The modules of `src/lib.rs` in the order in which data flows; each uses those before it.
-const ORDER: [&str; 10] =
-    ["config", "corpus", "catalogue", "index", "model", "store", "engine", "commands", "tui", "cli"];
+const ORDER: [&str; 11] =
+    ["config", "corpus", "catalogue", "index", "model", "store", "cuda", "engine", "commands", "tui", "cli"];
 
 /// Crates, by the beginning of their names, and the only module that names them.
-const OWNED_CRATES: [(&str, &str); 4] =
-    [("candle", "model"), ("tokenizers", "model"), ("rusqlite", "catalogue"), ("tantivy", "index")];
+const OWNED_CRATES: [(&str, &str); 5] = [
+    ("candle", "model"),
+    ("tokenizers", "model"),
+    ("rusqlite", "catalogue"),
+    ("tantivy", "index"),
+    ("cudarc", "cuda"),
+];
 
 /// What the front ends may use beside themselves.
 const FRONT_ENDS: [&str; 2] = ["commands", "tui"];

@@ -1,0 +1,131 @@
+//! Products with very few rows, which only read weights: memory bound.
+
+use super::{Kernels, number};
+use crate::cuda::{
+    CudaError,
+    device::{Pointer, Stream},
+};
+
+/// `output[tokens, rows] = input[tokens, columns] · weight[rows, columns]ᵀ` for 1 to 4 tokens, with what comes before and
+/// after in a layer done on the way. Sums are in f32; what enters the product is rounded to E as for
+/// [`super::super::product::Gemm`].
+#[derive(Debug, Clone, Copy)]
+pub struct Gemv {
+    /// E `[rows, columns]`; `columns` is a multiple of 8.
+    pub weight: Pointer,
+    pub input: GemvInput,
+    pub output: GemvOutput,
+    pub tokens: usize,
+    pub rows: usize,
+    pub columns: usize,
+}
+
+/// What is multiplied.
+#[derive(Debug, Clone, Copy)]
+pub enum GemvInput {
+    /// E `[tokens, columns]`.
+    Element(Pointer),
+    /// The RMS norm of f32 `[tokens, columns]`, times `weight`, f32 `[columns]`.
+    Normed { rows: Pointer, weight: Pointer, epsilon: f32 },
+    /// The SiLU of the first half times the second half of each row of E `[tokens, 2 · columns]`.
+    GateUp(Pointer),
+}
+
+/// What becomes of the sums, `[tokens, rows]`.
+#[derive(Debug, Clone, Copy)]
+pub enum GemvOutput {
+    /// They are rounded to E.
+    Element(Pointer),
+    /// They are written in f32.
+    F32(Pointer),
+    /// They are added to what is there, in f32.
+    AddF32(Pointer),
+}
+
+/// Most tokens of a [`Gemv`].
+pub const MOST_TOKENS: usize = 4;
+
+/// Shared memory that the kernel declares, in bytes, rounded up; the input takes the rest.
+pub(super) const DECLARED_BYTES: usize = 1024;
+
+#[repr(C)]
+struct Arguments {
+    weight: Pointer,
+    input: Pointer,
+    norm: Pointer,
+    output: Pointer,
+    rows: u32,
+    columns: u32,
+    input_kind: u32,
+    output_kind: u32,
+    epsilon: f32,
+    reserved: u32,
+}
+
+// gemv.cu says the same of its side.
+const _: () = assert!(size_of::<Arguments>() == 56);
+
+impl Kernels {
+    /// # Errors
+    /// [`CudaError::Internal`] where there are more than [`MOST_TOKENS`] tokens, or `columns` is odd or does not fit into
+    /// a multiprocessor's shared memory.
+    pub fn gemv(&self, stream: &Stream, call: &Gemv) -> Result<(), CudaError> {
+        if call.tokens > MOST_TOKENS || !call.columns.is_multiple_of(8) {
+            return Err(CudaError::Internal("a product that gemv does not serve"));
+        }
+        // Rows of f32 may be too long for all tokens at once; the weights are then read more than once.
+        let most = self.shared_memory_bytes / (call.columns * self.element.bytes()).max(1);
+        if most == 0 {
+            return Err(CudaError::Internal("rows too long for gemv"));
+        }
+        for first in (0..call.tokens).step_by(most.min(MOST_TOKENS)) {
+            let tokens = most.min(MOST_TOKENS).min(call.tokens - first);
+            self.start_gemv(stream, call, first, tokens)?;
+        }
+        Ok(())
+    }
+
+    /// The product of `tokens` tokens from `first` on.
+    fn start_gemv(&self, stream: &Stream, call: &Gemv, first: usize, tokens: usize) -> Result<(), CudaError> {
+        let element = self.element.bytes();
+        let bytes_before = |width: usize, size: usize| (first * width * size) as u64;
+        let (input, norm, epsilon, input_kind) = match call.input {
+            GemvInput::Element(rows) => (rows + bytes_before(call.columns, element), 0, 0.0, 0),
+            GemvInput::Normed { rows, weight, epsilon } => {
+                (rows + bytes_before(call.columns, size_of::<f32>()), weight, epsilon, 1)
+            }
+            GemvInput::GateUp(rows) => (rows + bytes_before(2 * call.columns, element), 0, 0.0, 2),
+        };
+        let (output, output_kind) = match call.output {
+            GemvOutput::Element(rows) => (rows + bytes_before(call.rows, element), 0),
+            GemvOutput::F32(rows) => (rows + bytes_before(call.rows, size_of::<f32>()), 1),
+            GemvOutput::AddF32(rows) => (rows + bytes_before(call.rows, size_of::<f32>()), 2),
+        };
+        let arguments = Arguments {
+            weight: call.weight,
+            input,
+            norm,
+            output,
+            rows: number(call.rows)?,
+            columns: number(call.columns)?,
+            input_kind,
+            output_kind,
+            epsilon,
+            reserved: 0,
+        };
+        let shared = tokens * call.columns * element;
+        let grid = self.gemv_blocks(call.rows, shared)?;
+        self.gemv[tokens - 1].launch(stream, [grid, 1, 1], number(shared)?, &arguments)
+    }
+
+    /// Blocks that run at the same time, each taking rows in turn: what comes before the product is done once for each
+    /// of them. Fewer where there are fewer rows.
+    fn gemv_blocks(&self, rows: usize, shared: usize) -> Result<u32, CudaError> {
+        /// Rows that a block has under way.
+        const ROWS: usize = 16;
+        /// Blocks that fit into a multiprocessor by their registers.
+        const RESIDENT: usize = 4;
+        let by_memory = (self.shared_memory_bytes / (shared + DECLARED_BYTES)).max(1);
+        number(rows.div_ceil(ROWS).min(self.multiprocessors * by_memory.min(RESIDENT)))
+    }
+}
