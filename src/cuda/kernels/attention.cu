@@ -66,7 +66,7 @@
 //   wave   = multiprocessors * blocks a multiprocessor holds (attend_few 2, attend_many 2 up to HEAD_DIM 128 else 1,
 //            attend_wide 1, attend_generic 8)
 //   budget = max(1, wave / tiles)
-//   shared_splits = 0 where shared = 0, else clamp(budget * shared / (shared + own), 1, ceil(shared / 256))
+//   shared_splits = 0 where shared = 0, else clamp((budget * shared + (shared + own) / 2) / (shared + own), 1, ceil(shared / 256))
 //   own_splits    = 0 where own = 0,    else clamp(budget - shared_splits,           1, ceil(own / 256))
 //   (Blocks of own splits are started first: the few that a wave is over by are short ones.)
 // ---------------------------------------------------------------------------------------------------------------

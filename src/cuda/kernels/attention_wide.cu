@@ -1,8 +1,7 @@
 // Fifth piece of the attention source (see attention.cu): many query rows on compute capability 9.0, by `wgmma`.
 // One warp group copies tiles of 128 keys and of their values into shared memory; two others hold 64 query rows each
-// and compute. While the tensor cores work on the scores of one tile and the values of the one before, a warp group
-// turns the scores of the last into weights; the two take turns in issuing products, so that one's softmax runs
-// beside the other's products.
+// and compute: while the tensor cores work on the scores of one tile and the values of the one before, a warp group
+// turns scores into weights.
 //
 // Tiles lie in shared memory as parts of 64 columns, rows of 128 bytes, whose 16-byte pieces are swapped around by
 // the row's number modulo 8 (the 128-byte swizzle that `wgmma` descriptors name).
@@ -104,9 +103,6 @@ __device__ __forceinline__ void barrier_wait(u32 at, u32 parity) {
 /// The numbered barriers of a block: all of `count` threads come, some of them without waiting.
 __device__ __forceinline__ void meet(int name, int count) {
     asm volatile("bar.sync %0, %1;" ::"r"(name), "r"(count) : "memory");
-}
-__device__ __forceinline__ void meet_without_waiting(int name, int count) {
-    asm volatile("bar.arrive %0, %1;" ::"r"(name), "r"(count) : "memory");
 }
 
 /// Shared memory of a block: the query's rows, keys and values of the stages, and their barriers.
@@ -238,18 +234,15 @@ __device__ __forceinline__ void wide_consume(const Attend &a, const Work &work, 
     wait_copies<0>();
     fence_writes();
     meet(1, 256);
-    if (group == 1) meet_without_waiting(2, 256);  // the first group's turn
 
     for (int index = 0; index < tiles.all; index++) {
         int stage = index % WIDE_STAGES, before = (index + WIDE_STAGES - 1) % WIDE_STAGES;
         barrier_wait(memory.barrier(0, stage), index / WIDE_STAGES % 2);
-        meet(2 + group, 256);
         wide_scores(score, query, memory.keys(stage));
         if (index > 0) {
             barrier_wait(memory.barrier(1, before), (index - 1) / WIDE_STAGES % 2);
             wide_values(out, weights, memory.values(before));
         }
-        meet_without_waiting(3 - group, 256);
         if (index > 0) wait_products<1>();
         else wait_products<0>();
         pin(score);
