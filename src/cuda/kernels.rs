@@ -21,12 +21,12 @@ pub use qkv::FinishQkv;
 
 use attention::Attention;
 use elementwise::Elementwise;
+use gemv::Products;
 
 use super::{
     CudaError,
     compile::{Source, Target},
     device::Gpu,
-    module::{Function, Module},
 };
 use crate::{config::CacheDtype, model::rope::RopeLayout};
 
@@ -52,6 +52,7 @@ pub const ATTENTION: Source = Source {
         include_str!("kernels/attention_tensor.cu"),
         include_str!("kernels/attention_few.cu"),
         include_str!("kernels/attention_many.cu"),
+        include_str!("kernels/attention_wide.cu"),
     ],
 };
 
@@ -66,9 +67,8 @@ pub struct Kernels {
     element: CacheDtype,
     head_dim: usize,
     multiprocessors: usize,
-    shared_memory_bytes: usize,
     elementwise: Elementwise,
-    gemv: [Function; MOST_TOKENS],
+    products: Products,
     attention: Attention,
 }
 
@@ -99,17 +99,12 @@ impl Kernels {
             return Err(CudaError::Internal("a head's dimension that the GPU kernels do not serve"));
         }
         let target = target(gpu.architecture(), element, head_dim, rope_layout);
-        let info = gpu.info();
-        let module = Module::load(gpu, GEMV, &target, cache_folder)?;
-        let shared = info.shared_memory_bytes - gemv::DECLARED_BYTES;
-        let gemv = |name| module.function(name, THREADS, shared as u32);
         Ok(Self {
             element,
             head_dim,
-            multiprocessors: info.multiprocessors,
-            shared_memory_bytes: shared,
+            multiprocessors: gpu.info().multiprocessors,
             elementwise: Elementwise::load(gpu, &target, cache_folder)?,
-            gemv: [gemv("gemv_1")?, gemv("gemv_2")?, gemv("gemv_3")?, gemv("gemv_4")?],
+            products: Products::load(gpu, &target, cache_folder)?,
             attention: Attention::load(gpu, &target, element, head_dim, cache_folder)?,
         })
     }

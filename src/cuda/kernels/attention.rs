@@ -83,8 +83,10 @@ pub struct Merge {
 /// The kernels of `attention.cu` that this device and shape can use; its header says which serves what.
 pub(super) struct Attention {
     generic: Function,
-    /// On tensor cores: for few rows, and for many.
-    tensor: Option<(Function, Function)>,
+    /// On tensor cores, for few rows of a KV head.
+    few: Option<Function>,
+    /// On tensor cores, for many.
+    many: Option<(Kind, Function)>,
     merge: Function,
 }
 
@@ -150,6 +152,7 @@ enum Kind {
     Generic,
     Few,
     Many,
+    Wide,
 }
 
 impl Variant {
@@ -160,12 +163,17 @@ impl Variant {
             Kind::Few => (16, if small { 3 } else { 2 } * 256 * row, 2),
             Kind::Many if small => (128, 256 * row + 8 * 64 * row, 2),
             Kind::Many => (128, 256 * row + 8 * 32 * row, 1),
+            Kind::Wide => (128, 1024 + 1280 * head_dim + 256, 1),
         };
         Self { kind, rows, shared_bytes, resident }
     }
 
     fn threads(self, head_dim: usize) -> u32 {
-        if self.kind == Kind::Many && head_dim > 128 { 256 } else { 128 }
+        match self.kind {
+            Kind::Wide => 384,
+            Kind::Many if head_dim > 128 => 256,
+            _ => 128,
+        }
     }
 }
 
@@ -182,15 +190,20 @@ impl Attention {
             let variant = Variant::of(kind, head_dim);
             module.function(name, variant.threads(head_dim), variant.shared_bytes as u32)
         };
+        let fits = |kind| Variant::of(kind, head_dim).shared_bytes <= gpu.info().shared_memory_bytes;
         let tensor = element != CacheDtype::F32
             && head_dim.is_multiple_of(16)
             && head_dim <= 256
             && gpu.architecture() >= 80
-            && Variant::of(Kind::Many, head_dim).shared_bytes <= gpu.info().shared_memory_bytes;
+            && fits(Kind::Many);
+        // Compiled for 9.0 alone: what comes after it has other instructions for this.
+        let wide = tensor && gpu.architecture() == 90 && matches!(head_dim, 64 | 128);
+        let many = if wide { ("attend_wide", Kind::Wide) } else { ("attend_many", Kind::Many) };
         Ok(Self {
             generic: function("attend_generic", Kind::Generic)?,
-            tensor: match tensor {
-                true => Some((function("attend_few", Kind::Few)?, function("attend_many", Kind::Many)?)),
+            few: tensor.then(|| function("attend_few", Kind::Few)).transpose()?,
+            many: match tensor {
+                true => Some((many.1, function(many.0, many.1)?)),
                 false => None,
             },
             merge: module.function("merge", 128, 0)?,
@@ -199,10 +212,10 @@ impl Attention {
 
     /// The kernel for so many rows of a KV head.
     fn choose(&self, rows: usize) -> (Kind, &Function) {
-        match &self.tensor {
-            None => (Kind::Generic, &self.generic),
-            Some((few, _)) if rows <= 16 => (Kind::Few, few),
-            Some((_, many)) => (Kind::Many, many),
+        match (&self.few, &self.many) {
+            (Some(few), _) if rows <= 16 => (Kind::Few, few),
+            (_, Some((kind, many))) => (*kind, many),
+            _ => (Kind::Generic, &self.generic),
         }
     }
 }
@@ -316,5 +329,7 @@ mod tests {
         assert_eq!(Variant::of(Kind::Few, 128).shared_bytes, 3 * 256 * 136);
         assert_eq!(Variant::of(Kind::Many, 128).shared_bytes, 256 * 136 + 8 * 64 * 136);
         assert_eq!(Variant::of(Kind::Many, 256).threads(256), 256);
+        // 227 KiB are what a block of compute capability 9.0 can ask for.
+        assert!(Variant::of(Kind::Wide, 128).shared_bytes <= 227 << 10);
     }
 }

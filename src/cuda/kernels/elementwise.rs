@@ -26,7 +26,7 @@ pub(super) struct Elementwise {
 impl Elementwise {
     pub(super) fn load(gpu: &Gpu, target: &Target, folder: Option<&Path>) -> Result<Self, CudaError> {
         let module = Module::load(gpu, super::ELEMENTWISE, target, folder)?;
-        let function = |name| module.function(name, THREADS, 0);
+        let function = |name| Ok::<_, CudaError>(module.function(name, THREADS, 0)?.early(gpu));
         Ok(Self {
             rope_table: function("rope_table")?,
             embed: function("embed")?,

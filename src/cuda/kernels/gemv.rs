@@ -1,9 +1,13 @@
 //! Products with very few rows, which only read weights: memory bound.
 
-use super::{Kernels, number};
+use std::path::Path;
+
+use super::{Kernels, THREADS, number};
 use crate::cuda::{
     CudaError,
-    device::{Pointer, Stream},
+    compile::Target,
+    device::{Gpu, Pointer, Stream},
+    module::{Function, Module},
 };
 
 /// `output[tokens, rows] = input[tokens, columns] · weight[rows, columns]ᵀ` for 1 to 4 tokens, with what comes before and
@@ -11,7 +15,8 @@ use crate::cuda::{
 /// [`super::super::product::Gemm`].
 #[derive(Debug, Clone, Copy)]
 pub struct Gemv {
-    /// E `[rows, columns]`; `columns` is a multiple of 8.
+    /// E `[rows, columns]`; `columns` is a multiple of 8. Read before the kernel just before this one on the stream has
+    /// ended, which must not be the one that writes it.
     pub weight: Pointer,
     pub input: GemvInput,
     pub output: GemvOutput,
@@ -42,11 +47,35 @@ pub enum GemvOutput {
     AddF32(Pointer),
 }
 
+/// Rows of the matrix that a block has under way, as `gemv.cu` says.
+const ROWS_PER_BLOCK: usize = 16;
+
 /// Most tokens of a [`Gemv`].
 pub const MOST_TOKENS: usize = 4;
 
-/// Shared memory that the kernel declares, in bytes, rounded up; the input takes the rest.
-pub(super) const DECLARED_BYTES: usize = 1024;
+/// The kernels of `gemv.cu`.
+pub(super) struct Products {
+    /// For 1, 2, 3 and 4 tokens.
+    by_tokens: [Function; MOST_TOKENS],
+    /// Bytes of input that a block can take.
+    shared_bytes: usize,
+}
+
+/// Shared memory that a kernel declares, in bytes, rounded up; the input takes the rest.
+const DECLARED_BYTES: usize = 1024;
+
+impl Products {
+    pub(super) fn load(gpu: &Gpu, target: &Target, folder: Option<&Path>) -> Result<Self, CudaError> {
+        let module = Module::load(gpu, super::GEMV, target, folder)?;
+        let shared_bytes = gpu.info().shared_memory_bytes - DECLARED_BYTES;
+        let function =
+            |name| Ok::<_, CudaError>(module.function(name, THREADS, shared_bytes as u32)?.early(gpu));
+        Ok(Self {
+            by_tokens: [function("gemv_1")?, function("gemv_2")?, function("gemv_3")?, function("gemv_4")?],
+            shared_bytes,
+        })
+    }
+}
 
 #[repr(C)]
 struct Arguments {
@@ -74,7 +103,7 @@ impl Kernels {
             return Err(CudaError::Internal("a product that gemv does not serve"));
         }
         // Rows of f32 may be too long for all tokens at once; the weights are then read more than once.
-        let most = self.shared_memory_bytes / (call.columns * self.element.bytes()).max(1);
+        let most = self.products.shared_bytes / (call.columns * self.element.bytes()).max(1);
         if most == 0 {
             return Err(CudaError::Internal("rows too long for gemv"));
         }
@@ -114,18 +143,11 @@ impl Kernels {
             reserved: 0,
         };
         let shared = tokens * call.columns * element;
-        let grid = self.gemv_blocks(call.rows, shared)?;
-        self.gemv[tokens - 1].launch(stream, [grid, 1, 1], number(shared)?, &arguments)
-    }
-
-    /// Blocks that run at the same time, each taking rows in turn: what comes before the product is done once for each
-    /// of them. Fewer where there are fewer rows.
-    fn gemv_blocks(&self, rows: usize, shared: usize) -> Result<u32, CudaError> {
-        /// Rows that a block has under way.
-        const ROWS: usize = 16;
-        /// Blocks that fit into a multiprocessor by their registers.
-        const RESIDENT: usize = 4;
-        let by_memory = (self.shared_memory_bytes / (shared + DECLARED_BYTES)).max(1);
-        number(rows.div_ceil(ROWS).min(self.multiprocessors * by_memory.min(RESIDENT)))
+        let kernel = &self.products.by_tokens[tokens - 1];
+        // Blocks that run at the same time, each taking rows in turn: what comes before the product is done once for
+        // each of them.
+        let most = self.multiprocessors * kernel.resident(shared)?;
+        let grid = number(call.rows.div_ceil(ROWS_PER_BLOCK).min(most))?;
+        kernel.launch(stream, [grid, 1, 1], number(shared)?, &arguments)
     }
 }
