@@ -37,7 +37,7 @@ impl CacheDtype {
     }
 
     /// Appends `numbers`, rounded to this type, little-endian. Numbers beyond the range of f16 are held at its ends.
-    fn write(self, numbers: &[f32], bytes: &mut Vec<u8>) {
+    pub fn write(self, numbers: &[f32], bytes: &mut Vec<u8>) {
         /// Numbers converted at once, so that it is done by vector instructions.
         const BLOCK: usize = 64;
         match self {
@@ -58,7 +58,7 @@ impl CacheDtype {
     }
 
     /// Reads as many numbers as `out` holds.
-    fn read(self, bytes: &[u8], out: &mut [f32]) {
+    pub fn read(self, bytes: &[u8], out: &mut [f32]) {
         match self {
             Self::F32 => {
                 for (x, bytes) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {

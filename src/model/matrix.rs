@@ -67,6 +67,23 @@ impl Matrix {
         self.rows
     }
 
+    /// Numbers of one input.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Whether this and `other` are one matrix in memory: the embedding and the output layer of many models.
+    pub fn shares(&self, other: &Self) -> bool {
+        match (&self.weights, &other.weights) {
+            (Weights::Dense(ours), Weights::Dense(theirs)) => Arc::ptr_eq(ours, theirs),
+            (Weights::Blocks(_, ours), Weights::Blocks(_, theirs)) => Arc::ptr_eq(ours, theirs),
+            (Weights::Foreign(QMatMul::QTensor(ours)), Weights::Foreign(QMatMul::QTensor(theirs))) => {
+                Arc::ptr_eq(ours, theirs)
+            }
+            _ => false,
+        }
+    }
+
     /// Writes one row of weights, `[columns]`, to `out`: the embedding of a token.
     pub fn row(&self, row: usize, out: &mut [f32]) -> Result<(), ModelError> {
         match &self.weights {

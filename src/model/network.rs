@@ -29,19 +29,20 @@ pub struct Network {
     output: Linear,
 }
 
+/// The weights of one layer.
 #[derive(Debug)]
-struct Layer {
-    attention_norm: Vec<f32>,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    query_norm: Option<Vec<f32>>,
-    key_norm: Option<Vec<f32>>,
-    attention_output: Linear,
-    feed_forward_norm: Vec<f32>,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+pub struct Layer {
+    pub attention_norm: Vec<f32>,
+    pub query: Linear,
+    pub key: Linear,
+    pub value: Linear,
+    pub query_norm: Option<Vec<f32>>,
+    pub key_norm: Option<Vec<f32>>,
+    pub attention_output: Linear,
+    pub feed_forward_norm: Vec<f32>,
+    pub gate: Linear,
+    pub up: Linear,
+    pub down: Linear,
 }
 
 /// What tokens attend to: the context group, fixed, and the other group, which grows with every token.
@@ -84,8 +85,7 @@ impl Network {
         if let Some(divisors) = weights.rope_divisors()? {
             config.rope_scaling = RopeScaling::Divisors(divisors);
         }
-        let heads = config.heads;
-        let rope = Rope::new(config.rope_layout, config.rope_theta, heads.head_dim, &config.rope_scaling);
+        let rope = Rope::of(&config);
         let (embedding, output) = weights.embedding_and_output((config.vocabulary, config.hidden))?;
         let layers = (0..config.layers)
             .into_par_iter()
@@ -93,6 +93,26 @@ impl Network {
             .collect::<Result<_, _>>()?;
         let norm = weights.required_norm(Name::OUTPUT_NORM, 0, config.hidden)?;
         Ok(Self { config, rope, embedding, layers, norm, output })
+    }
+
+    /// The layers, first to last.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The embeddings, `[vocabulary, hidden]`.
+    pub fn embedding(&self) -> &Matrix {
+        &self.embedding
+    }
+
+    /// The weights of the norm before the output layer, `[hidden]`.
+    pub fn norm(&self) -> &[f32] {
+        &self.norm
+    }
+
+    /// The output layer, `[vocabulary, hidden]`.
+    pub fn output(&self) -> &Linear {
+        &self.output
     }
 
     /// Runs tokens that stand at `positions` through all layers, appending their keys and values to `state.other`,
@@ -166,7 +186,7 @@ impl Network {
     /// Queries, keys and values, with the norm over each head that Qwen3 has.
     fn project(&self, layer: &Layer, pass: &mut Pass) -> Result<(), ModelError> {
         let epsilon = self.config.norm_epsilon;
-        self.norm(&layer.attention_norm, pass);
+        self.normalize(&layer.attention_norm, pass);
         let Pass { tokens, normed, query, key, value, .. } = pass;
         for (rows, linear) in
             [(&mut *query, &layer.query), (&mut *key, &layer.key), (&mut *value, &layer.value)]
@@ -213,7 +233,7 @@ impl Network {
     }
 
     fn feed_forward(&self, layer: &Layer, pass: &mut Pass) -> Result<(), ModelError> {
-        self.norm(&layer.feed_forward_norm, pass);
+        self.normalize(&layer.feed_forward_norm, pass);
         let Pass { tokens, hidden, normed, gate, up, .. } = pass;
         gate.resize(*tokens * layer.gate.matrix.rows(), 0.0);
         up.resize(*tokens * layer.up.matrix.rows(), 0.0);
@@ -224,7 +244,7 @@ impl Network {
         layer.down.forward_add(gate, hidden)
     }
 
-    fn norm(&self, weights: &[f32], pass: &mut Pass) {
+    fn normalize(&self, weights: &[f32], pass: &mut Pass) {
         pass.normed.resize(pass.hidden.len(), 0.0);
         norm_rows(&mut pass.normed, &pass.hidden, weights, self.config.norm_epsilon);
     }
@@ -238,7 +258,8 @@ fn norm_rows(out: &mut [f32], rows: &[f32], weights: &[f32], epsilon: f32) {
 }
 
 impl Layer {
-    fn new(config: &ModelConfig, weights: &Weights, index: usize) -> Result<Self, ModelError> {
+    /// Gives the weights of layer `index` their places.
+    pub fn new(config: &ModelConfig, weights: &Weights, index: usize) -> Result<Self, ModelError> {
         let heads = config.heads;
         let (hidden, query, kv) =
             (config.hidden, heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);

@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::simd;
+use super::{config::ModelConfig, simd};
 
 /// Which two numbers of a head are rotated together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,20 @@ impl Rope {
             }
         };
         Self { layout, frequencies }
+    }
+
+    /// The frequencies of a model of this shape.
+    pub fn of(config: &ModelConfig) -> Self {
+        Self::new(config.rope_layout, config.rope_theta, config.heads.head_dim, &config.rope_scaling)
+    }
+
+    pub fn layout(&self) -> RopeLayout {
+        self.layout
+    }
+
+    /// Radians per position, `[head_dim / 2]`.
+    pub fn frequencies(&self) -> &[f64] {
+        &self.frequencies
     }
 
     /// Everything that a rotated key depends on, for the store's fingerprint.

@@ -136,6 +136,16 @@ impl Weights {
         Ok((embedding, output))
     }
 
+    /// Whether the output layer is the embedding.
+    pub fn ties_output(&self) -> bool {
+        !self.has(&self.full_name(Name::OUTPUT, 0, "weight"))
+    }
+
+    /// Whether a linear layer has a bias.
+    pub fn has_bias(&self, name: Name, layer: usize) -> bool {
+        self.has(&self.full_name(name, layer, "bias"))
+    }
+
     fn matrix(&self, full: &str, shape: (usize, usize)) -> Result<Matrix, ModelError> {
         let missing = || ModelError::MissingTensor(full.to_owned());
         if let Source::Gguf { tensors, dequantize: false } = &self.source {

@@ -1,0 +1,392 @@
+//! Bringing a context into its place while the first layers already compute.
+//!
+//! Layer after layer, what is not on the device yet is copied there on one stream, and rotated into the context's buffers
+//! on another; an event a layer tells the stream of kernels that its context is in place. Segments that are to be kept on
+//! the device are copied to where they stay and rotated from there; all others pass through one of two stages.
+
+use std::sync::Arc;
+
+use super::{
+    CudaError,
+    angles::Angles,
+    context::{Context, ContextSegment, Kept, SegmentSource},
+    device::{Event, Pointer},
+    groups::{Group, STAGES, SessionLayout, SessionMemory},
+    kernels::{PlaceMany, PlacedSegment},
+    network::CudaNetwork,
+    reading::{Address, Piece, PiecePlace, PieceSource, Readers, Ring},
+    segment::{DeviceSegment, HostMemory, HostSegment},
+};
+use crate::{config::CacheDtype, model::session::Cancelled};
+
+/// Layers that are copied ahead of the one that computes.
+const AHEAD: usize = 2;
+
+/// Layers of segments from files that are in page-locked memory at once; as many as there is memory for, if fewer.
+const RING_SLOTS: usize = 3;
+
+/// Where a context goes.
+pub(super) struct Site<'a> {
+    pub group: Group,
+    /// Position of the first segment's first token.
+    pub start: usize,
+    /// The type that the segments are stored in.
+    pub dtype: CacheDtype,
+    pub layout: &'a SessionLayout,
+    pub angles: Arc<Angles>,
+}
+
+/// A segment whose bytes are copied to the device.
+struct Incoming {
+    /// Index in the context.
+    segment: usize,
+    from: Origin,
+    to: Target,
+    layer_bytes: usize,
+}
+
+enum Origin {
+    Pinned(Arc<HostSegment>),
+    /// The piece of this index.
+    Reader(usize),
+}
+
+/// Where on the device an incoming segment's layers go.
+#[derive(Clone, Copy)]
+enum Target {
+    /// At this offset of a stage.
+    Stage(u64),
+    /// One after the other, from here on.
+    Kept(Pointer),
+}
+
+/// A context on its way to its place.
+pub(super) struct Loading {
+    incoming: Vec<Incoming>,
+    staging: Pointer,
+    stage_bytes: u64,
+    copied: Arc<Vec<Event>>,
+    placed: Vec<Event>,
+    /// Everything of [`PlaceMany`] that is the same for all layers.
+    place: PlaceMany,
+    group: Group,
+    /// Layers whose copies and rotation have been started.
+    issued: usize,
+    /// Ends before what it writes to, which is below.
+    readers: Option<Readers>,
+    /// What goes on to the tiers, with the segments' indices.
+    kept_device: Vec<(usize, DeviceSegment)>,
+    kept_host: Vec<(usize, usize, HostMemory)>,
+    dtype: CacheDtype,
+    /// Held for as long as the device may be reading them.
+    held: Vec<Arc<DeviceSegment>>,
+    _angles: Arc<Angles>,
+}
+
+impl Loading {
+    /// Starts to bring a context to its site, by way of a session's memory. Nothing is waited for.
+    pub fn start(
+        network: &CudaNetwork,
+        context: Context,
+        site: Site,
+        memory: &mut SessionMemory,
+    ) -> Result<Self, CudaError> {
+        let layers = network.shape().config.layers;
+        let events = || (0..layers).map(|_| network.gpu().event()).collect::<Result<Vec<_>, _>>();
+        for segment in &context.segments {
+            segment.check(network, site.dtype)?;
+        }
+        let slots = context.slots(site.start);
+        let place = PlaceMany {
+            source: 0,
+            store_dtype: site.dtype,
+            segments: memory.device.pointer() + site.layout.table,
+            count: context.segments.len(),
+            longest: context.segments.iter().map(|segment| segment.tokens).max().unwrap_or(0),
+            keys: 0,
+            values: 0,
+            head_stride: 0,
+            cos: site.angles.cos(),
+            sin: site.angles.sin(),
+            kv_heads: network.shape().config.heads.kv_heads,
+        };
+        let mut loading = Self {
+            incoming: Vec::new(),
+            staging: memory.device.pointer() + site.layout.staging,
+            stage_bytes: site.layout.stage_bytes,
+            copied: Arc::new(events()?),
+            placed: events()?,
+            place,
+            group: site.group,
+            issued: 0,
+            readers: None,
+            kept_device: Vec::new(),
+            kept_host: Vec::new(),
+            dtype: site.dtype,
+            held: Vec::new(),
+            _angles: site.angles,
+        };
+        let table = loading.admit(network, context, &slots, memory)?;
+        loading.send_table(network, &table, memory)?;
+        Ok(loading)
+    }
+
+    /// Takes the segments in, starts to read those in files, and gives the table of where each layer's segments are.
+    fn admit(
+        &mut self,
+        network: &CudaNetwork,
+        context: Context,
+        slots: &[(usize, usize)],
+        memory: &mut SessionMemory,
+    ) -> Result<Vec<PlacedSegment>, CudaError> {
+        let layers = network.shape().config.layers;
+        let count = context.segments.len();
+        let mut table = vec![PlacedSegment::default(); layers * count];
+        let (mut pieces, mut stage_end, mut ring_end) = (Vec::new(), 0, 0);
+        for (index, segment) in context.segments.into_iter().enumerate() {
+            let bytes = network.shape().layer_kv_bytes(segment.tokens, self.dtype);
+            let source = self.source(index, segment, bytes, &mut pieces, &mut stage_end, &mut ring_end);
+            for layer in 0..layers {
+                table[layer * count + index] = PlacedSegment {
+                    source: match &source {
+                        Placing::Device(segment) => segment.layer(layer),
+                        Placing::Incoming(target) => self.address(*target, layer, bytes),
+                    },
+                    tokens: number(slots[index + 1].0 - slots[index].0)?,
+                    first_slot: number(slots[index].0)?,
+                    start_position: number(slots[index].1)?,
+                    reserved: 0,
+                };
+            }
+            if let Placing::Device(segment) = source {
+                self.held.push(segment);
+            }
+        }
+        if !pieces.is_empty() {
+            let ring = if ring_end > 0 { Some(make_ring(network, memory, ring_end)?) } else { None };
+            let copied = self.copied.clone();
+            self.readers = Some(Readers::start(pieces, layers, ring, context.read, copied, context.threads));
+        }
+        Ok(table)
+    }
+
+    /// Notes where a segment comes from and where it goes.
+    fn source(
+        &mut self,
+        index: usize,
+        segment: ContextSegment,
+        layer_bytes: usize,
+        pieces: &mut Vec<Piece>,
+        stage_end: &mut u64,
+        ring_end: &mut usize,
+    ) -> Placing {
+        let mut piece = |source: PieceSource, whole: Option<Address>| {
+            let place = whole.map_or(PiecePlace::Ring(*ring_end), PiecePlace::Whole);
+            if whole.is_none() {
+                *ring_end += layer_bytes;
+            }
+            pieces.push(Piece { segment: index, layer_bytes, source, place });
+            Origin::Reader(pieces.len() - 1)
+        };
+        let from = match segment.source {
+            SegmentSource::Device(segment) => return Placing::Device(segment),
+            SegmentSource::Host(host) if host.is_pinned() => Origin::Pinned(host),
+            SegmentSource::Host(host) => piece(PieceSource::Memory(host), None),
+            SegmentSource::File { into: Some(HostMemory::Pinned(block)) } => {
+                let mut memory = HostMemory::Pinned(block);
+                let whole = Address::of(memory.bytes_mut());
+                self.kept_host.push((index, segment.tokens, memory));
+                piece(PieceSource::File, Some(whole))
+            }
+            SegmentSource::File { .. } => piece(PieceSource::File, None),
+        };
+        let to = match segment.keep {
+            Some(kept) => {
+                let start = kept.layer(0);
+                self.kept_device.push((index, kept));
+                Target::Kept(start)
+            }
+            None => {
+                let offset = *stage_end;
+                *stage_end += layer_bytes as u64;
+                Target::Stage(offset)
+            }
+        };
+        self.incoming.push(Incoming { segment: index, from, to, layer_bytes });
+        Placing::Incoming(to)
+    }
+
+    /// Where a layer of an incoming segment goes.
+    fn address(&self, target: Target, layer: usize, layer_bytes: usize) -> Pointer {
+        match target {
+            Target::Kept(start) => start + (layer * layer_bytes) as u64,
+            Target::Stage(offset) => self.staging + (layer % STAGES) as u64 * self.stage_bytes + offset,
+        }
+    }
+
+    /// Starts bringing the table to the device, and lets the stream that rotates wait for it, and for whatever was started
+    /// before: the angles, and what used the same memory.
+    fn send_table(
+        &self,
+        network: &CudaNetwork,
+        table: &[PlacedSegment],
+        memory: &mut SessionMemory,
+    ) -> Result<(), CudaError> {
+        let bytes = bytemuck::cast_slice(table);
+        let start = memory.pinned.bytes() - bytes.len();
+        let start = start - start % 16;
+        let letter = &mut memory.pinned[start..start + bytes.len()];
+        letter.copy_from_slice(bytes);
+        let (compute, place) = (network.gpu().compute(), network.place_stream());
+        let event = network.gpu().event()?;
+        // SAFETY: the session holds the memory, and writes this part of it never again, until it has waited for everything.
+        unsafe { compute.copy_to_device(self.place.segments, letter)? };
+        compute.record(&event)?;
+        place.wait(&event)?;
+        network.gpu().copy_in().wait(&event)
+    }
+
+    /// Makes the stream of kernels wait until `layer` is in place, having started everything for it. Waits itself only for
+    /// what is read from files.
+    pub fn await_layer(
+        &mut self,
+        network: &CudaNetwork,
+        layer: usize,
+        cancelled: Cancelled,
+    ) -> Result<(), CudaError> {
+        while self.issued <= layer {
+            if let Some(readers) = &self.readers {
+                readers.wait(self.issued, cancelled)?;
+            }
+            self.issue(network)?;
+        }
+        network.gpu().compute().wait(&self.placed[layer])
+    }
+
+    /// Starts what can be started without waiting of the layers after `layer`.
+    pub fn go_ahead(&mut self, network: &CudaNetwork, layer: usize) -> Result<(), CudaError> {
+        while self.issued < self.placed.len() && self.issued <= layer + AHEAD {
+            if self.readers.as_ref().is_some_and(|readers| !readers.is_ready(self.issued)) {
+                return Ok(());
+            }
+            // A layer that could not be read is reported by whoever waits for it.
+            if let Some(readers) = &self.readers
+                && readers.wait(self.issued, &|| false).is_err()
+            {
+                return Ok(());
+            }
+            self.issue(network)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the next layer's copies and its rotation.
+    fn issue(&mut self, network: &CudaNetwork) -> Result<(), CudaError> {
+        let layer = self.issued;
+        let (copy_in, place) = (network.gpu().copy_in(), network.place_stream());
+        if !self.incoming.is_empty() {
+            // The stage is free once the layer that was there before is in place.
+            if let Some(before) = layer.checked_sub(STAGES) {
+                copy_in.wait(&self.placed[before])?;
+            }
+            for incoming in &self.incoming {
+                self.copy(network, incoming, layer)?;
+            }
+            copy_in.record(&self.copied[layer])?;
+            place.wait(&self.copied[layer])?;
+            if let Some(readers) = &self.readers {
+                readers.issued(layer);
+            }
+        }
+        let to = self.group.layer(layer, 0);
+        let table = self.place.segments + (layer * self.place.count * size_of::<PlacedSegment>()) as u64;
+        let call = PlaceMany {
+            segments: table,
+            keys: to.keys,
+            values: to.values,
+            head_stride: to.head_stride,
+            ..self.place
+        };
+        network.kernels().place_many(place, &call)?;
+        place.record(&self.placed[layer])?;
+        self.issued += 1;
+        Ok(())
+    }
+
+    fn copy(&self, network: &CudaNetwork, incoming: &Incoming, layer: usize) -> Result<(), CudaError> {
+        let to = self.address(incoming.to, layer, incoming.layer_bytes);
+        let from = match (&incoming.from, &self.readers) {
+            (Origin::Pinned(segment), _) => segment.layer(layer),
+            (Origin::Reader(piece), Some(readers)) => {
+                let (segment, address, bytes) = readers.piece(*piece, layer);
+                debug_assert_eq!(segment, incoming.segment);
+                // SAFETY: the layer has been read, and nobody writes there before its copy is done.
+                unsafe { address.bytes(bytes) }
+            }
+            (Origin::Reader(_), None) => return Err(CudaError::Internal("pieces without readers")),
+        };
+        // SAFETY: segments are held, and what readers fill is not filled again, until the copy is done.
+        unsafe { network.gpu().copy_in().copy_to_device(to, from) }
+    }
+
+    /// True when everything has been started.
+    pub fn is_issued(&self) -> bool {
+        self.issued == self.placed.len()
+    }
+
+    /// Waits until all of it is in place, and gives up what goes on to the tiers, by the segments' indices.
+    pub fn take_kept(&mut self, network: &CudaNetwork) -> Result<Vec<(usize, Kept)>, CudaError> {
+        if !self.is_issued() {
+            return Err(CudaError::Internal("a context that is not in place yet"));
+        }
+        if let Some(last) = self.placed.last() {
+            last.synchronize()?;
+        }
+        self.readers = None;
+        let mut kept = Vec::new();
+        for (index, segment) in self.kept_device.drain(..) {
+            kept.push((index, Kept::Device(segment)));
+        }
+        for (index, tokens, memory) in self.kept_host.drain(..) {
+            let segment = HostSegment::new(network.segment_shape(tokens), self.dtype, memory)?;
+            kept.push((index, Kept::Host(segment)));
+        }
+        Ok(kept)
+    }
+
+    /// Ends the threads that read; what they wrote to may then go.
+    pub fn stop_reading(&mut self) {
+        self.readers = None;
+    }
+}
+
+/// Where a segment's layers are rotated from.
+enum Placing {
+    Device(Arc<DeviceSegment>),
+    Incoming(Target),
+}
+
+/// Page-locked memory through which layers of `slot_bytes` pass: that of the session before where it is large enough.
+fn make_ring(
+    network: &CudaNetwork,
+    memory: &mut SessionMemory,
+    slot_bytes: usize,
+) -> Result<Ring, CudaError> {
+    let slot_bytes = slot_bytes.next_multiple_of(4096);
+    let found = memory.ring.take().filter(|ring| ring.bytes() >= RING_SLOTS * slot_bytes);
+    let mut ring = match found {
+        Some(ring) => ring,
+        None => (1..=RING_SLOTS)
+            .rev()
+            .find_map(|slots| network.gpu().allocate_pinned(slots * slot_bytes).ok())
+            .ok_or(CudaError::OutOfPinnedMemory { needed: slot_bytes as u64 })?,
+    };
+    let slots = (ring.bytes() / slot_bytes).min(network.shape().config.layers);
+    let start = Address::of(&mut ring);
+    memory.ring = Some(ring);
+    Ok(Ring { start, slots, slot_bytes })
+}
+
+fn number(count: usize) -> Result<u32, CudaError> {
+    u32::try_from(count).map_err(|_| CudaError::Internal("a context beyond 32 bits"))
+}
