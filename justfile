@@ -17,6 +17,10 @@ bench-screen:
 bench-scroll:
     cargo bench --bench scroll
 
+# How fast cache files are written and read, beside `dd` on the same disk
+bench-store *args:
+    cargo bench --bench store -- {{ args }}
+
 # Draw the pictures of screenshots/ anew
 screenshots:
     cargo run --release -- screenshots

@@ -76,6 +76,7 @@ pub fn verify(config: &Config, as_json: bool, console: &mut Console) -> Result<E
                 "adopted": found.adopted,
                 "dropped": found.dropped,
                 "unfinished": found.unfinished,
+                "outdated": found.outdated.files,
             }),
         )?;
     } else {
@@ -102,6 +103,7 @@ fn verification(found: &CacheVerification, console: &Console) -> String {
         (found.adopted, "without a record, adopted"),
         (found.dropped, "in the catalogue but not on disk, record dropped"),
         (found.unfinished, "unfinished, removed"),
+        (found.outdated.files, "of an earlier format, removed"),
     ];
     for (number, what) in mended.iter().filter(|(number, _)| *number > 0) {
         text += &format!("{} {what}\n", count(*number as u64, "file"));
@@ -142,7 +144,7 @@ pub fn prune(config: &Config, all: bool, as_json: bool, console: &mut Console) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::Verbosity;
+    use crate::{commands::Verbosity, engine::admin::Outdated};
 
     #[test]
     fn caches_are_listed_by_model() {
@@ -157,12 +159,12 @@ mod tests {
             last_used: now - 7300,
         };
         let listing = CacheListing {
-            directory: "/home/ada/data/kv/v1".into(),
+            directory: "/home/ada/data/kv/v2".into(),
             budget_bytes: 20 << 30,
             total_bytes: 459_276_288,
             groups: vec![group("a1b2", Some("SmolLM2-135M-Instruct"), true), group("ff00", None, false)],
         };
-        insta::assert_snapshot!(groups(&listing, "data/kv/v1", now, Style::PLAIN));
+        insta::assert_snapshot!(groups(&listing, "data/kv/v2", now, Style::PLAIN));
     }
 
     #[test]
@@ -177,6 +179,7 @@ mod tests {
             adopted: 0,
             dropped: 1,
             unfinished: 3,
+            outdated: Outdated { files: 2, bytes: 8192 },
         };
         insta::assert_snapshot!(verification(&found, &console));
     }

@@ -11,7 +11,7 @@
 //! | `comparison` | `question`, `runs`, `sources` (each a *chunk*), `rows`, `warnings` |
 //! | `index` | `files_added`, `files_changed`, `files_removed`, `files_unchanged`, `chunks_added`, `chunks_removed`, `chunks_encoded`, `tokens_encoded`, `chunks_left`, `cache_bytes`, `seconds`, `encode_seconds`, `cancelled`, `issues` (each `path`, `reason`), `status` (`files`, `chunks`, `cached_chunks`, `cache_bytes`, `cache_budget_bytes`; null while unknown), `warnings` |
 //! | `cache` | `directory`, `budget_bytes`, `total_bytes`, `groups` (each `fingerprint`, `model`, `current`, `segments`, `tokens`, `bytes`, `last_used`) |
-//! | `cache_verification` | `files`, `bytes`, `sound`, `damaged` and `unreadable` (paths), `adopted`, `dropped`, `unfinished` |
+//! | `cache_verification` | `files`, `bytes`, `sound`, `damaged` and `unreadable` (paths), `adopted`, `dropped`, `unfinished`, `outdated` |
 //! | `cache_prune` | `removed_files`, `removed_bytes`, `kept_files`, `kept_bytes` |
 //! | `models` | `models` (each a *model*) |
 //! | `model` | `model` (a *model*) |

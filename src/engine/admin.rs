@@ -15,7 +15,7 @@ use super::{
     resources::{fingerprint, load_model},
     visible::visible,
 };
-pub use crate::store::maintain::{Pruned as PruneReport, Verification as CacheVerification};
+pub use crate::store::maintain::{Outdated, Pruned as PruneReport, Verification as CacheVerification};
 use crate::{
     catalogue::Catalogue,
     config::Config,

@@ -153,7 +153,7 @@ impl EncodeJob {
         events: &Events,
     ) -> Result<(), Failure> {
         let loaded = resources.loaded()?;
-        if loaded.cannot_write() || !loaded.store.has_room(next.tokens)? {
+        if loaded.cannot_write() || !loaded.has_room(next.tokens)? {
             self.pending.push_front(next);
             self.leave();
             return Ok(());

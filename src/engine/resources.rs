@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     keeper::{Events, SegmentWriter},
-    protocol::{Failure, ModelSummary, Status},
+    protocol::{Event, Failure, ModelSummary, Status},
 };
 use crate::{
     catalogue::Catalogue,
@@ -17,9 +17,10 @@ use crate::{
         session::{Cancelled, Encoder, encode_prefix},
     },
     store::{
-        Store, StoreTarget,
+        Store, StoreError, StoreTarget, WriterLimits,
         format::KvLayout,
         key::{Fingerprint, FingerprintParts, SegmentId},
+        maintain::Outdated,
     },
 };
 
@@ -144,7 +145,10 @@ impl Loaded {
         );
         let target = StoreTarget { fingerprint, layout: layout(&model, &config.model), model: name.clone() };
         let store = Arc::new(Store::open(&config.paths.data, &config.store, target)?);
-        let writer = SegmentWriter::start(store.clone(), events);
+        if let Some(message) = outdated_message(store.outdated()) {
+            let _ = events.send(Event::Warning { id: None, message });
+        }
+        let writer = SegmentWriter::start(store.clone(), WriterLimits::default(), events);
         Ok(Self { model: Arc::new(model), store, name, fingerprint, writer, prefix: None })
     }
 
@@ -213,6 +217,17 @@ impl Loaded {
         self.writer.keep(id, segment);
     }
 
+    /// True when a chunk of `tokens` fits into the cache without another of this model and prefix having to go, after
+    /// all that waits to be written.
+    pub fn has_room(&self, tokens: usize) -> Result<bool, StoreError> {
+        if self.store.has_room_beside(tokens, self.writer.waiting_bytes())? {
+            return Ok(true);
+        }
+        // Some of what waits may be counted already.
+        self.writer.wait();
+        self.store.has_room(tokens)
+    }
+
     /// True when the cache could not be written since the last [`Self::written`].
     pub fn cannot_write(&self) -> bool {
         self.writer.is_failing()
@@ -225,6 +240,18 @@ impl Loaded {
     pub fn written(&self) -> Result<(), String> {
         self.writer.flush()
     }
+}
+
+/// What to say of cache files that a newer version of this program cannot use; `None` where there were none.
+fn outdated_message(Outdated { files, bytes }: Outdated) -> Option<String> {
+    let what = if files == 1 { "1 file".into() } else { format!("{files} files") };
+    let megabytes = bytes.div_ceil(1_000_000);
+    (files > 0).then(|| {
+        format!(
+            "the cache of an earlier version of Gibbon ({what}, {megabytes} MB) cannot be used any more and has been \
+             removed; texts are encoded again when they are next needed, or by `gibbon index`"
+        )
+    })
 }
 
 /// Loads the model that the configuration names, and says what it is called.

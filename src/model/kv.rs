@@ -6,6 +6,10 @@ use half::{bf16, f16};
 use super::rope::Rotation;
 use crate::config::CacheDtype;
 
+mod data;
+
+pub use data::{SegmentData, SharedBytes};
+
 /// The shape of a segment's keys and of its values: `[layers, kv_heads, tokens, head_dim]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KvShape {
@@ -19,6 +23,11 @@ impl KvShape {
     /// Numbers in one layer's keys (or values).
     pub fn layer_elements(&self) -> usize {
         self.kv_heads * self.tokens * self.head_dim
+    }
+
+    /// Bytes of one layer's block, its keys and its values.
+    pub fn layer_bytes(&self, dtype: CacheDtype) -> usize {
+        2 * self.layer_elements() * dtype.bytes()
     }
 
     /// Bytes of the whole segment, keys and values.
@@ -90,7 +99,7 @@ impl CacheDtype {
 pub struct KvSegment {
     pub shape: KvShape,
     pub dtype: CacheDtype,
-    pub data: Vec<u8>,
+    pub data: SegmentData,
 }
 
 impl KvSegment {
@@ -139,7 +148,7 @@ impl Recorder {
     /// The segment; every layer must have been pushed.
     pub fn finish(self) -> KvSegment {
         assert_eq!(self.data.len(), self.shape.bytes(self.dtype), "a layer was not recorded");
-        KvSegment { shape: self.shape, dtype: self.dtype, data: self.data }
+        KvSegment { shape: self.shape, dtype: self.dtype, data: self.data.into() }
     }
 }
 

@@ -79,7 +79,7 @@ fn record(
         network.forward(tokens, &positions(start, tokens.len()), state, Some(&mut recorder), cancelled)?;
         return Ok(recorder.finish());
     }
-    Ok(KvSegment { shape: network.segment_shape(0), dtype, data: Vec::new() })
+    Ok(KvSegment { shape: network.segment_shape(0), dtype, data: Vec::new().into() })
 }
 
 /// Where a context's chunks stand.

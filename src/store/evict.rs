@@ -10,9 +10,14 @@ impl Store {
     /// True when a chunk of `tokens` fits without another of this model and prefix having to go. Encoding ahead of
     /// questions stops when this says no: it would only push out what it encoded before.
     pub fn has_room(&self, tokens: usize) -> Result<bool, StoreError> {
+        self.has_room_beside(tokens, 0)
+    }
+
+    /// The same with `waiting` more bytes to be written, which may have no record yet.
+    pub fn has_room_beside(&self, tokens: usize, waiting: u64) -> Result<bool, StoreError> {
         let wanted = self.record(SegmentId::Chunk(ChunkId([0; 32])), tokens, self.file_bytes(tokens));
-        let victims =
-            self.catalogue().cache_victims(&wanted, self.budget, &|record| self.is_needed(record))?;
+        let budget = self.budget.saturating_sub(waiting);
+        let victims = self.catalogue().cache_victims(&wanted, budget, &|record| self.is_needed(record))?;
         let is_ours = |victim: &CacheRecord| victim.fingerprint == wanted.fingerprint;
         Ok(victims.is_some_and(|victims| !victims.iter().any(is_ours)))
     }

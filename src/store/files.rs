@@ -16,7 +16,10 @@ use rustix::{
     process::{Pid, test_kill_process},
 };
 
-use super::key::{Fingerprint, KvKey, SegmentId};
+use super::{
+    format::FORMAT_VERSION,
+    key::{Fingerprint, KvKey, SegmentId},
+};
 
 const EXTENSION: &str = ".safetensors";
 const UNFINISHED: &str = ".unfinished";
@@ -27,7 +30,17 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(600);
 
 /// The directory of all cache files of this format version under the data directory.
 pub(super) fn root(data: &Path) -> PathBuf {
-    data.join("kv").join("v1")
+    root_of(data, FORMAT_VERSION)
+}
+
+/// Those of earlier versions, in which names were made in the same way.
+pub(super) fn outdated_roots(data: &Path) -> impl Iterator<Item = PathBuf> {
+    let is_directory = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    (1..FORMAT_VERSION).map(move |version| root_of(data, version)).filter(is_directory)
+}
+
+fn root_of(data: &Path, version: u32) -> PathBuf {
+    data.join("kv").join(format!("v{version}"))
 }
 
 /// Where a segment's file is.

@@ -1,20 +1,13 @@
 //! Cache files: safetensors with the tensors `layer.000.key`, `layer.000.value`, `layer.001.key`, ... in that order,
-//! each `[kv_heads, tokens, head_dim]`.
+//! each `[kv_heads, tokens, head_dim]`. A layer's two tensors are its *block*; each block has a checksum in the header.
 //!
-//! A file is read back whole or not at all: key, shape, number format, version, length and the data's BLAKE3 are
-//! compared before a number is used. Files are hostile input: nothing is allocated because a file says so.
+//! No number is used before it was compared: key, shape, number format, version and length when a file is opened, a
+//! layer's checksum when the layer is read. Files are hostile input: nothing is allocated because a file says so.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
-    path::Path,
-};
-
-use rustix::{fs::OFlags, io::Errno};
+use std::io;
 
 use super::{
-    header::{ALIGNMENT, Header, LENGTH_BYTES, header_bytes},
+    header::{ALIGNMENT, Header},
     key::KvKey,
 };
 use crate::{
@@ -23,10 +16,7 @@ use crate::{
 };
 
 /// Part of every file and of every fingerprint. Another number is another format: files are encoded again.
-pub const FORMAT_VERSION: u32 = 1;
-
-/// Bytes read and hashed at a time: what was just read is hashed while it is still in the processor's cache.
-const PIECE_BYTES: usize = 512 << 10;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What all segments of a model have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +47,7 @@ impl ReadError {
         Self::Damaged(reason.into())
     }
 
-    fn cut_short() -> Self {
+    pub fn cut_short() -> Self {
         Self::damaged("it is cut short")
     }
 }
@@ -78,12 +68,12 @@ impl KvLayout {
 
     /// Bytes on disk of a segment of `tokens`, in whole blocks.
     pub fn file_bytes(&self, key: &KvKey, tokens: usize) -> u64 {
-        let data_hash = blake3::Hash::from([0; 32]);
-        let header = Header { key: *key, shape: self.shape(tokens), dtype: self.dtype, data_hash };
+        let header = Header::without_checksums(*key, self.shape(tokens), self.dtype);
         header.file_bytes().next_multiple_of(ALIGNMENT as u64)
     }
 
-    fn check(&self, header: &Header) -> Result<(), ReadError> {
+    /// Compares what a file says of itself with what this model's segments are.
+    pub(super) fn check(&self, header: &Header) -> Result<(), ReadError> {
         if header.shape.tokens > self.max_tokens {
             return Err(ReadError::Incompatible("it has more tokens than the model's context".into()));
         }
@@ -92,117 +82,6 @@ impl KvLayout {
         }
         Ok(())
     }
-}
-
-/// Writes a segment as a file's whole content.
-pub(super) fn write(out: &mut impl Write, key: &KvKey, segment: &KvSegment) -> io::Result<()> {
-    let header = Header {
-        key: *key,
-        shape: segment.shape,
-        dtype: segment.dtype,
-        data_hash: blake3::Hasher::new().update_rayon(&segment.data).finalize(),
-    };
-    out.write_all(&header.to_bytes())?;
-    out.write_all(&segment.data)
-}
-
-/// A file whose header has been compared with its name and length.
-pub(super) struct Opened {
-    file: File,
-    header: Header,
-    data_start: u64,
-    /// Allocated on disk.
-    pub bytes: u64,
-    /// Seconds since the Unix epoch.
-    pub modified: i64,
-}
-
-impl Opened {
-    /// Opens the file of `key` and checks all of it but the data.
-    pub fn open(path: &Path, key: &KvKey) -> Result<Self, ReadError> {
-        let file = open_regular(path)?;
-        let metadata = file.metadata()?;
-        let mut length = [0; LENGTH_BYTES];
-        read_exactly(&file, &mut length, 0)?;
-        let mut start = vec![0; header_bytes(length, metadata.len())?];
-        read_exactly(&file, &mut start, 0)?;
-        let header = Header::parse(&start, metadata.len())?;
-        if header.key.fingerprint != key.fingerprint {
-            return Err(ReadError::Incompatible("it belongs to another model or prompt".into()));
-        }
-        if header.key.segment != key.segment {
-            return Err(ReadError::Incompatible("it belongs to another chunk".into()));
-        }
-        let (bytes, modified) = (metadata.blocks() * 512, metadata.mtime());
-        Ok(Self { file, header, data_start: start.len() as u64, bytes, modified })
-    }
-
-    pub fn tokens(&self) -> u64 {
-        self.header.shape.tokens as u64
-    }
-
-    /// Reads the data of a segment of `layout` into memory, hashing it on the way.
-    pub fn read(mut self, layout: &KvLayout) -> Result<KvSegment, ReadError> {
-        layout.check(&self.header)?;
-        let Header { shape, dtype, data_hash, .. } = self.header;
-        let length = shape.bytes(dtype);
-        let mut data = Vec::new();
-        data.try_reserve_exact(length).map_err(io::Error::other)?;
-        let mut hasher = blake3::Hasher::new();
-        self.file.seek(SeekFrom::Start(self.data_start))?;
-        while data.len() < length {
-            let start = data.len();
-            let piece = PIECE_BYTES.min(length - start);
-            // Reading to the end of a part fills the reserved memory without clearing it first.
-            if (&self.file).take(piece as u64).read_to_end(&mut data)? < piece {
-                return Err(ReadError::cut_short());
-            }
-            hasher.update(&data[start..]);
-        }
-        if hasher.finalize() != data_hash {
-            return Err(ReadError::damaged("its checksum does not match"));
-        }
-        Ok(KvSegment { shape, dtype, data })
-    }
-
-    /// Compares the data with its hash, whatever model it is of, in a fixed amount of memory.
-    pub fn verify(&self) -> Result<(), ReadError> {
-        let mut left = self.header.shape.bytes(self.header.dtype);
-        let (mut position, mut hasher) = (self.data_start, blake3::Hasher::new());
-        let mut piece = vec![0; PIECE_BYTES.min(left)];
-        while left > 0 {
-            piece.truncate(left);
-            read_exactly(&self.file, &mut piece, position)?;
-            hasher.update(&piece);
-            position += piece.len() as u64;
-            left -= piece.len();
-        }
-        if hasher.finalize() != self.header.data_hash {
-            return Err(ReadError::damaged("its checksum does not match"));
-        }
-        Ok(())
-    }
-}
-
-/// Opens a regular file; a link is not followed, a pipe not waited for.
-fn open_regular(path: &Path) -> Result<File, ReadError> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
-    let not_regular = || ReadError::damaged("it is not a regular file");
-    let file = OpenOptions::new().read(true).custom_flags(flags as i32).open(path).map_err(|error| {
-        match Errno::from_io_error(&error) {
-            Some(Errno::NOENT) => ReadError::Missing,
-            Some(Errno::LOOP | Errno::NXIO) => not_regular(),
-            _ => ReadError::Io(error),
-        }
-    })?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
-}
-
-fn read_exactly(file: &File, buffer: &mut [u8], position: u64) -> Result<(), ReadError> {
-    file.read_exact_at(buffer, position).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => ReadError::cut_short(),
-        _ => ReadError::Io(error),
-    })
 }
 
 #[cfg(test)]

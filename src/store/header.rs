@@ -1,5 +1,6 @@
-//! The header of a cache file. One key, shape and data hash give exactly one header, byte for byte: a reader builds
-//! it again and compares, so no byte of it can change unnoticed, padding included.
+//! The header of a cache file. One key, shape and list of checksums give exactly one header, byte for byte: a reader
+//! builds it again and compares, so no byte of it can change unnoticed, padding included. What that leaves open is one
+//! checksum turned into another, and then the layer it is for does not match it.
 
 use std::{collections::HashMap, fmt::Write as _};
 
@@ -17,7 +18,7 @@ pub(super) const ALIGNMENT: usize = 4096;
 /// Bytes of the length that a safetensors file starts with.
 pub(super) const LENGTH_BYTES: usize = 8;
 
-/// Longest header that is read, in bytes; that of a model of 126 layers takes about 32,000.
+/// Longest header that is read, in bytes; that of a model of 126 layers takes about 36,000.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// What a header says.
@@ -26,7 +27,8 @@ pub(super) struct Header {
     pub key: KvKey,
     pub shape: KvShape,
     pub dtype: CacheDtype,
-    pub data_hash: blake3::Hash,
+    /// XXH3-128 of each layer's block, keys and values together.
+    pub checksums: Vec<u128>,
 }
 
 /// A header as it stands in the file, before anything in it is believed.
@@ -43,7 +45,8 @@ struct Metadata {
     version: String,
     key: String,
     tokens: String,
-    blake3: String,
+    /// Other versions have others.
+    xxh3_128: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +56,11 @@ struct Tensor {
 }
 
 impl Header {
+    /// A header of the same length as that of any segment of this key and shape: for what only sizes are asked of.
+    pub fn without_checksums(key: KvKey, shape: KvShape, dtype: CacheDtype) -> Self {
+        Self { key, shape, dtype, checksums: vec![0; shape.layers] }
+    }
+
     /// The start of the file up to the data: length, JSON, spaces up to the next multiple of [`ALIGNMENT`].
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut json = self.to_json();
@@ -65,11 +73,12 @@ impl Header {
 
     fn to_json(&self) -> String {
         let KvShape { layers, kv_heads, tokens, head_dim } = self.shape;
+        let checksums: Vec<String> = self.checksums.iter().map(|sum| format!("{sum:032x}")).collect();
         // Hexadecimal digits, numbers and fixed names: nothing here needs escaping.
         let mut json = format!(
-            r#"{{"__metadata__":{{"version":"{FORMAT_VERSION}","key":"{}","tokens":"{tokens}","blake3":"{}"}}"#,
+            r#"{{"__metadata__":{{"version":"{FORMAT_VERSION}","key":"{}","tokens":"{tokens}","xxh3_128":"{}"}}"#,
             self.key,
-            self.data_hash.to_hex()
+            checksums.join(" ")
         );
         let bytes = self.shape.layer_elements() * self.dtype.bytes();
         let dtype = dtype_name(self.dtype);
@@ -133,8 +142,16 @@ impl Claims {
             key: KvKey::parse(&self.metadata.key).ok_or_else(damaged)?,
             shape: KvShape { layers, kv_heads, tokens, head_dim },
             dtype,
-            data_hash: blake3::Hash::from_hex(&self.metadata.blake3).map_err(|_| damaged())?,
+            checksums: self.checksums(layers).ok_or_else(damaged)?,
         })
+    }
+
+    /// The checksums, where there is one for each of so many layers.
+    fn checksums(&self, layers: usize) -> Option<Vec<u128>> {
+        let listed = self.metadata.xxh3_128.as_ref()?.split(' ');
+        let checksums: Option<Vec<u128>> =
+            listed.take(layers + 1).map(|sum| u128::from_str_radix(sum, 16).ok()).collect();
+        checksums.filter(|checksums| checksums.len() == layers)
     }
 }
 

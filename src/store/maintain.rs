@@ -14,8 +14,9 @@ use super::{
     StoreError,
     evict::key_of,
     files::{self, Unfinished},
-    format::{Opened, ReadError},
+    format::ReadError,
     key::{Fingerprint, KvKey, SegmentId},
+    segment_file::SegmentFile,
 };
 use crate::{
     catalogue::{CacheRecord, Catalogue},
@@ -53,6 +54,14 @@ pub struct Reconciled {
     pub damaged: Vec<PathBuf>,
 }
 
+/// Files of earlier versions of the format, removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outdated {
+    pub files: usize,
+    /// Allocated on disk.
+    pub bytes: u64,
+}
+
 /// What [`verify`] found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
@@ -67,6 +76,7 @@ pub struct Verification {
     pub adopted: usize,
     pub dropped: usize,
     pub unfinished: usize,
+    pub outdated: Outdated,
 }
 
 /// What [`prune`] is to remove.
@@ -80,7 +90,7 @@ pub enum Prune<'a> {
     All,
 }
 
-/// What [`prune`] did; bytes as allocated on disk.
+/// What [`prune`] did; bytes as allocated on disk. Files of earlier versions of the format are among the removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
     pub removed_files: usize,
@@ -114,7 +124,7 @@ pub fn reconcile(data: &Path, catalogue: &mut Catalogue) -> Result<Reconciled, S
 
     let mut adopted = Vec::new();
     for (key, path) in scan.files.iter().filter(|(key, _)| !recorded.contains(key)) {
-        match Opened::open(path, key) {
+        match SegmentFile::open(path, key) {
             Ok(opened) => adopted.push(record_of(key, &opened)),
             Err(ReadError::Damaged(_) | ReadError::Incompatible(_)) => {
                 files::remove_or_warn(path);
@@ -136,16 +146,48 @@ pub fn reconcile(data: &Path, catalogue: &mut Catalogue) -> Result<Reconciled, S
     Ok(done)
 }
 
-/// Reads every file of every model and compares its hash; what is damaged or not what its name says is removed.
+/// Removes the files of earlier versions of the format: nothing can use them any more, and no budget counts them.
+/// What a later version of this program has written is left alone, as is everything that is not a cache file.
+pub fn remove_outdated(data: &Path) -> Outdated {
+    let mut removed = Outdated::default();
+    for root in files::outdated_roots(data) {
+        let scan = files::scan(&root);
+        remove_abandoned(&scan.unfinished);
+        for (_, path) in &scan.files {
+            let bytes = allocated(path);
+            if files::remove_or_warn(path) {
+                removed.files += 1;
+                removed.bytes += bytes;
+            }
+        }
+        files::remove_empty_directories(&root);
+        // Fails where something else is in it, as it should.
+        let _ = std::fs::remove_dir(&root);
+    }
+    if removed.files > 0 {
+        tracing::warn!(removed.files, removed.bytes, "cache files of an earlier format were removed");
+    }
+    removed
+}
+
+/// Reads every file of every model and compares its checksums; what is damaged or not what its name says is removed.
 /// `progress` is given files done and files in all.
 pub fn verify(
     data: &Path,
     catalogue: &mut Catalogue,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verification, StoreError> {
+    let outdated = remove_outdated(data);
     let Reconciled { adopted, dropped, unfinished, damaged } = reconcile(data, catalogue)?;
-    let mut report =
-        Verification { files: damaged.len(), adopted, dropped, unfinished, damaged, ..Default::default() };
+    let mut report = Verification {
+        files: damaged.len(),
+        adopted,
+        dropped,
+        unfinished,
+        damaged,
+        outdated,
+        ..Default::default()
+    };
     let records: HashMap<KvKey, CacheRecord> = catalogue
         .cache_records()?
         .into_iter()
@@ -190,7 +232,10 @@ pub fn prune(data: &Path, catalogue: &mut Catalogue, what: Prune<'_>) -> Result<
     let root = files::root(data);
     let scan = files::scan(&root);
     remove_abandoned(&scan.unfinished);
-    let (mut report, mut gone) = (Pruned::default(), Vec::new());
+    let outdated = remove_outdated(data);
+    let mut report =
+        Pruned { removed_files: outdated.files, removed_bytes: outdated.bytes, ..Pruned::default() };
+    let mut gone = Vec::new();
     for (key, path) in &scan.files {
         let bytes = allocated(path);
         if what.removes(key) && files::remove_or_warn(path) {
@@ -250,7 +295,7 @@ impl Prune<'_> {
 
 /// Header and data of one file.
 fn check(key: &KvKey, path: &Path) -> Result<CacheRecord, ReadError> {
-    let opened = Opened::open(path, key)?;
+    let opened = SegmentFile::open(path, key)?;
     opened.verify()?;
     Ok(record_of(key, &opened))
 }
@@ -263,10 +308,10 @@ fn correction(record: Option<&CacheRecord>, found: CacheRecord) -> Option<CacheR
 }
 
 /// A record for a file that has none: last used when it was written, as far as anyone knows.
-fn record_of(key: &KvKey, opened: &Opened) -> CacheRecord {
+fn record_of(key: &KvKey, opened: &SegmentFile) -> CacheRecord {
     let (fingerprint, segment) = names(key);
     let last_used = opened.modified.saturating_mul(1000);
-    CacheRecord { fingerprint, segment, tokens: opened.tokens(), bytes: opened.bytes, last_used }
+    CacheRecord { fingerprint, segment, tokens: opened.shape().tokens as u64, bytes: opened.bytes, last_used }
 }
 
 fn names(key: &KvKey) -> (String, String) {

@@ -12,8 +12,14 @@ use crate::model::kv::KvSegment;
 
 type Segments = Cache<SegmentId, Arc<KvSegment>, Bytes>;
 
-/// Two loads of one segment may give two copies of it.
-type HandedOut = HashMap<SegmentId, Vec<Weak<KvSegment>>>;
+/// Two loads of one segment may give two copies of it, and files may be open for reading.
+type HandedOut = HashMap<SegmentId, Holders>;
+
+#[derive(Default)]
+struct Holders {
+    copies: Vec<Weak<KvSegment>>,
+    readers: Vec<Weak<()>>,
+}
 
 /// Segments kept between questions, and a note of those that are in somebody's hands.
 pub(super) struct Memory {
@@ -74,23 +80,38 @@ impl Memory {
     pub fn is_in_use(&self, id: SegmentId) -> bool {
         let by_tier = self.kept.as_ref().is_some_and(|kept| kept.contains_key(&id));
         let holders = match self.handed_out().get(&id) {
-            Some(copies) => copies.iter().map(Weak::strong_count).sum(),
+            Some(Holders { copies, readers }) => {
+                copies.iter().map(Weak::strong_count).sum::<usize>()
+                    + readers.iter().map(Weak::strong_count).sum::<usize>()
+            }
             None => 0,
         };
         holders > usize::from(by_tier)
     }
 
+    /// Counts a segment as in use until `reader` is dropped: its file is open.
+    pub fn note_reader(&self, id: SegmentId, reader: &Arc<()>) {
+        self.with_holders(id, |holders| holders.readers.push(Arc::downgrade(reader)));
+    }
+
     fn hand_out(&self, id: SegmentId, segment: &Arc<KvSegment>) {
         let segment = Arc::downgrade(segment);
-        let mut handed_out = self.handed_out();
-        handed_out.retain(|_, copies| {
-            copies.retain(|copy| copy.strong_count() > 0);
-            !copies.is_empty()
+        self.with_holders(id, |Holders { copies, .. }| {
+            if !copies.iter().any(|copy| copy.ptr_eq(&segment)) {
+                copies.push(segment);
+            }
         });
-        let copies = handed_out.entry(id).or_default();
-        if !copies.iter().any(|copy| copy.ptr_eq(&segment)) {
-            copies.push(segment);
-        }
+    }
+
+    /// Changes the holders of a segment, after forgetting those of all segments that are gone.
+    fn with_holders(&self, id: SegmentId, change: impl FnOnce(&mut Holders)) {
+        let mut handed_out = self.handed_out();
+        handed_out.retain(|_, Holders { copies, readers }| {
+            copies.retain(|copy| copy.strong_count() > 0);
+            readers.retain(|reader| reader.strong_count() > 0);
+            !(copies.is_empty() && readers.is_empty())
+        });
+        change(handed_out.entry(id).or_default());
     }
 
     fn handed_out(&self) -> MutexGuard<'_, HandedOut> {
@@ -113,7 +134,7 @@ mod tests {
     /// 512 bytes a token.
     fn segment(tokens: usize) -> Arc<KvSegment> {
         let shape = LAYOUT.shape(tokens);
-        let data = vec![0; shape.bytes(LAYOUT.dtype)];
+        let data = vec![0; shape.bytes(LAYOUT.dtype)].into();
         Arc::new(KvSegment { shape, dtype: LAYOUT.dtype, data })
     }
 
@@ -152,6 +173,18 @@ mod tests {
             assert!(!memory.is_in_use(id(1)));
             assert!(!memory.is_in_use(id(2)));
         }
+    }
+
+    #[test]
+    fn a_file_that_is_read_is_in_use() {
+        let memory = Memory::new(0, &LAYOUT);
+        let (first, second) = (Arc::default(), Arc::default());
+        memory.note_reader(id(1), &first);
+        memory.note_reader(id(1), &second);
+        drop(first);
+        assert!(memory.is_in_use(id(1)) && !memory.is_in_use(id(2)));
+        drop(second);
+        assert!(!memory.is_in_use(id(1)));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! KV segments to files and back, within a byte budget.
 //!
 //! [`key`] says what a file belongs to, [`mod@format`] what is in it; `files` puts it there whole or not at all. A
-//! [`Store`] is the cache of one model and prefix: memory first, then files. [`maintain`] looks after the caches of
-//! all models. Losing a file costs time, never an answer: whatever is wrong with one is a miss that says so.
+//! [`Store`] is the cache of one model and prefix: memory first, then files, which are loaded whole or opened to be read
+//! layer by layer ([`SegmentFile`]). [`Writers`] write beside whatever comes next. [`maintain`] looks after the caches
+//! of all models. Losing a file costs time, never an answer: whatever is wrong with one is a miss that says so.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,9 +20,16 @@ mod evict;
 mod files;
 mod header;
 mod memory;
+mod segment_file;
+mod write;
+mod writers;
 
-use format::{KvLayout, Opened, ReadError};
+pub use segment_file::SegmentFile;
+pub use writers::{WriterLimits, Writers};
+
+use format::{KvLayout, ReadError};
 use key::{Fingerprint, KvKey, SegmentId};
+use maintain::Outdated;
 use memory::Memory;
 
 use crate::{
@@ -49,6 +57,7 @@ pub struct Store {
     budget: u64,
     memory: Memory,
     catalogue: Mutex<Catalogue>,
+    outdated: Outdated,
 }
 
 /// Where a segment was found.
@@ -63,18 +72,24 @@ pub enum Tier {
 pub enum LoadError {
     #[error("the cache has no file for this text yet")]
     Missing,
-    /// The file has been removed.
-    #[error("the cache file {path} was damaged ({reason}) and has been removed; its text is encoded again")]
+    /// A [`Store`] that says so has removed the file.
+    #[error("the cache file {path} was damaged ({reason}) and is removed; its text is encoded again")]
     Damaged { path: PathBuf, reason: String },
     /// A file of another model, prompt or chunk, or of another version of the format; it has been removed.
-    #[error(
-        "the cache file {path} could not be used ({reason}) and has been removed; its text is encoded again"
-    )]
+    #[error("the cache file {path} could not be used ({reason}) and is removed; its text is encoded again")]
     Incompatible { path: PathBuf, reason: String },
     #[error("the cache file {path} could not be read: {source}; check the disk. Its text is encoded again")]
     Io { path: PathBuf, source: std::io::Error },
     #[error("cancelled")]
     Cancelled,
+}
+
+/// Where [`Store::open_segments`] found a segment.
+#[derive(Debug)]
+pub enum SegmentSource {
+    Memory(Arc<KvSegment>),
+    /// To be read layer by layer. The segment counts as in use until this is dropped.
+    File(SegmentFile),
 }
 
 /// What [`Store::load_many`] found.
@@ -138,12 +153,18 @@ impl Store {
         let root = files::root(data);
         files::create_directory(&root).map_err(|source| StoreError::Io { path: root.clone(), source })?;
         catalogue.cache_name_group(&target.fingerprint.to_string(), &target.model)?;
+        let outdated = maintain::remove_outdated(data);
         maintain::reconcile(data, &mut catalogue)?;
         let memory = Memory::new(settings.memory_bytes, &target.layout);
         let budget = settings.disk_bytes;
-        let store = Self { target, root, budget, memory, catalogue: Mutex::new(catalogue) };
+        let store = Self { target, root, budget, memory, catalogue: Mutex::new(catalogue), outdated };
         store.keep_to_budget()?;
         Ok(store)
+    }
+
+    /// The files of earlier versions of the format that were removed when this store was opened.
+    pub fn outdated(&self) -> Outdated {
+        self.outdated
     }
 
     /// What all segments of this store have in common.
@@ -160,7 +181,7 @@ impl Store {
     /// then is [`LoadError::Cancelled`]. A file that turns out damaged or incompatible is removed.
     pub fn load_many(&self, ids: &[SegmentId], cancelled: &(dyn Fn() -> bool + Sync)) -> Loaded {
         let found: Vec<Found> = ids.par_iter().map(|id| self.find(*id, cancelled)).collect();
-        self.note_uses(ids, &found);
+        self.note_uses(ids.iter().zip(&found).map(|(id, found)| (*id, found.use_of())));
         let from_files = |found: &&Found| matches!(found, Found::File { .. });
         Loaded {
             files: found.iter().filter(from_files).count(),
@@ -174,6 +195,32 @@ impl Store {
         }
     }
 
+    /// Several segments, those in memory as they are and the others as files whose start has been checked. Nothing of
+    /// their data has been read yet: a layer is compared with its checksum when it is read. A file that turns out
+    /// damaged or incompatible here is removed; for what turns out later there is [`Self::discard_damaged`].
+    pub fn open_segments(&self, ids: &[SegmentId]) -> Vec<Result<SegmentSource, LoadError>> {
+        let opened: Vec<_> = ids.par_iter().map(|id| self.source(*id)).collect();
+        self.note_uses(ids.iter().zip(&opened).map(|(id, source)| match source {
+            Ok(SegmentSource::Memory(_)) => (*id, Ok(None)),
+            Ok(SegmentSource::File(file)) => (*id, Ok(Some((file.shape().tokens, file.bytes)))),
+            Err(error) => (*id, Err(error)),
+        }));
+        opened
+    }
+
+    /// Keeps a segment in memory while there is room, with nothing written: one that was read layer by layer.
+    pub fn remember(&self, id: SegmentId, segment: &Arc<KvSegment>) {
+        self.memory.insert(id, segment);
+    }
+
+    /// Removes the file of a segment that was found damaged while it was read, and its record, as [`Self::load_many`]
+    /// does. Returns the error to be told.
+    pub fn discard_damaged(&self, id: SegmentId, reason: &str) -> LoadError {
+        let error = removed_if_useless(self.path(id), ReadError::damaged(reason));
+        self.note_uses([(id, Err(&error))].into_iter());
+        error
+    }
+
     /// Keeps a segment on disk, and in memory while there is room. Whatever was least recently used goes first,
     /// but neither the prefix nor a segment that somebody still holds.
     pub fn put(&self, id: SegmentId, segment: Arc<KvSegment>) -> Result<PutOutcome, PutError> {
@@ -185,7 +232,7 @@ impl Store {
             return Ok(PutOutcome::OverBudget);
         };
         let (key, path) = (self.key(id), self.path(id));
-        match files::replace(&path, |file| format::write(file, &key, &segment)) {
+        match files::replace(&path, |file| write::write(file, &key, &segment)) {
             Ok(bytes) => {
                 self.settle(id, segment.shape.tokens, bytes);
                 Ok(PutOutcome::Stored { bytes, evicted })
@@ -246,7 +293,7 @@ impl Store {
             return Found::Nothing(LoadError::Cancelled);
         }
         let path = self.path(id);
-        match self.read(id, &path) {
+        match self.open_file(id, &path).and_then(|file| Ok((file.read_segment()?, file.bytes))) {
             Ok((segment, bytes)) => {
                 let segment = Arc::new(segment);
                 self.memory.insert(id, &segment);
@@ -256,28 +303,37 @@ impl Store {
         }
     }
 
-    /// The segment in a file, and the bytes allocated for the file.
-    fn read(&self, id: SegmentId, path: &Path) -> Result<(KvSegment, u64), ReadError> {
-        let opened = Opened::open(path, &self.key(id))?;
-        let bytes = opened.bytes;
-        Ok((opened.read(&self.target.layout)?, bytes))
+    fn source(&self, id: SegmentId) -> Result<SegmentSource, LoadError> {
+        if let Some(segment) = self.memory.get(id) {
+            return Ok(SegmentSource::Memory(segment));
+        }
+        let path = self.path(id);
+        let file = self.open_file(id, &path).map_err(|error| removed_if_useless(path, error))?;
+        self.memory.note_reader(id, &file.in_use);
+        Ok(SegmentSource::File(file))
     }
 
-    /// Writes down in one go what was used and what turned out not to be there. A file that has no record yet, left
-    /// by a crash, gets one. Should this fail, the order of eviction suffers and nothing else.
-    fn note_uses(&self, ids: &[SegmentId], found: &[Found]) {
+    fn open_file(&self, id: SegmentId, path: &Path) -> Result<SegmentFile, ReadError> {
+        SegmentFile::open(path, &self.key(id))?.of(&self.target.layout)
+    }
+
+    /// Writes down in one go what was used, from memory (`None`) or from a file (tokens, bytes on disk), and what
+    /// turned out not to be there. A file that has no record yet, left by a crash, gets one. Should this fail, the
+    /// order of eviction suffers and nothing else.
+    fn note_uses<'a>(
+        &self,
+        found: impl Iterator<Item = (SegmentId, Result<Option<(usize, u64)>, &'a LoadError>)>,
+    ) {
         let fingerprint = self.target.fingerprint.to_string();
         let mut uses = CacheUses { fingerprint, ..CacheUses::default() };
-        for (id, found) in ids.iter().zip(found) {
+        for (id, found) in found {
             match found {
-                Found::Memory(_) => uses.touched.push(id.to_string()),
-                Found::File { segment, bytes } => {
-                    uses.read.push(self.record(*id, segment.shape.tokens, *bytes));
-                }
-                Found::Nothing(LoadError::Cancelled | LoadError::Io { .. }) => {}
+                Ok(None) => uses.touched.push(id.to_string()),
+                Ok(Some((tokens, bytes))) => uses.read.push(self.record(id, tokens, bytes)),
+                Err(LoadError::Cancelled | LoadError::Io { .. }) => {}
                 // Another process may have put it back by now.
-                Found::Nothing(_) if self.path(*id).exists() => {}
-                Found::Nothing(_) => uses.gone.push(id.to_string()),
+                Err(_) if self.path(id).exists() => {}
+                Err(_) => uses.gone.push(id.to_string()),
             }
         }
         if let Err(error) = self.catalogue().cache_note_uses(&uses) {
@@ -311,6 +367,15 @@ impl Found {
         }
     }
 
+    /// What [`Store::note_uses`] takes.
+    fn use_of(&self) -> Result<Option<(usize, u64)>, &LoadError> {
+        match self {
+            Self::Memory(_) => Ok(None),
+            Self::File { segment, bytes } => Ok(Some((segment.shape.tokens, *bytes))),
+            Self::Nothing(error) => Err(error),
+        }
+    }
+
     fn into_result(self) -> Result<(Arc<KvSegment>, Tier), LoadError> {
         match self {
             Self::Memory(segment) => Ok((segment, Tier::Memory)),
@@ -325,10 +390,17 @@ fn removed_if_useless(path: PathBuf, error: ReadError) -> LoadError {
     if matches!(error, ReadError::Damaged(_) | ReadError::Incompatible(_)) {
         files::remove_or_warn(&path);
     }
-    match error {
-        ReadError::Missing => LoadError::Missing,
-        ReadError::Damaged(reason) => LoadError::Damaged { path, reason },
-        ReadError::Incompatible(reason) => LoadError::Incompatible { path, reason },
-        ReadError::Io(source) => LoadError::Io { path, source },
+    error.at(path)
+}
+
+impl ReadError {
+    /// The error to be told of the file at `path`.
+    fn at(self, path: PathBuf) -> LoadError {
+        match self {
+            Self::Missing => LoadError::Missing,
+            Self::Damaged(reason) => LoadError::Damaged { path, reason },
+            Self::Incompatible(reason) => LoadError::Incompatible { path, reason },
+            Self::Io(source) => LoadError::Io { path, source },
+        }
     }
 }

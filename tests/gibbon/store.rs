@@ -25,7 +25,10 @@ use gibbon::{
 };
 
 mod crash;
+mod formats;
+mod layers;
 mod maintenance;
+mod writing;
 
 const LAYOUT: KvLayout =
     KvLayout { layers: 4, kv_heads: 2, head_dim: 32, dtype: CacheDtype::F16, max_tokens: 2048 };
@@ -83,7 +86,7 @@ impl Data {
     }
 
     fn file(&self, fingerprint: Fingerprint, id: SegmentId) -> PathBuf {
-        let (group, name) = (self.path().join("kv/v1").join(fingerprint.to_string()), id.to_string());
+        let (group, name) = (self.path().join("kv/v2").join(fingerprint.to_string()), id.to_string());
         match id {
             SegmentId::Prefix => group.join("prefix.safetensors"),
             SegmentId::Chunk(_) => group.join(&name[..2]).join(format!("{name}.safetensors")),
@@ -107,8 +110,8 @@ fn chunk_id(number: u64) -> ChunkId {
 fn segment(number: u64) -> Arc<KvSegment> {
     let shape = LAYOUT.shape(TOKENS);
     let length = shape.bytes(LAYOUT.dtype) as u64;
-    let data = (0..length).map(|place| (place * 7 + place / 256 + number * 31) as u8).collect();
-    Arc::new(KvSegment { shape, dtype: LAYOUT.dtype, data })
+    let data: Vec<u8> = (0..length).map(|place| (place * 7 + place / 256 + number * 31) as u8).collect();
+    Arc::new(KvSegment { shape, dtype: LAYOUT.dtype, data: data.into() })
 }
 
 fn put(store: &Store, number: u64) -> PutOutcome {
@@ -256,9 +259,9 @@ fn a_file_of_another_model_chunk_or_version_is_not_used() {
     let path = data.file(model(1), chunk(1));
     let newer = |path: &Path| {
         let mut bytes = fs::read(path).unwrap();
-        let version = br#""version":"1""#;
+        let version = br#""version":"2""#;
         let at = bytes.windows(version.len()).position(|window| window == version).unwrap();
-        bytes[at + version.len() - 2] = b'2';
+        bytes[at + version.len() - 2] = b'3';
         fs::write(path, bytes).unwrap();
     };
     let copy = |from: &Path, to: &Path| assert!(fs::copy(from, to).is_ok());
@@ -419,7 +422,7 @@ fn a_segment_of_another_shape_is_refused() {
     let store = data.store(4);
     let other = Arc::new(KvSegment { dtype: CacheDtype::Bf16, ..(*segment(1)).clone() });
     assert!(matches!(store.put(chunk(1), other), Err(PutError::Layout)));
-    let short = Arc::new(KvSegment { data: vec![0; 10], ..(*segment(1)).clone() });
+    let short = Arc::new(KvSegment { data: vec![0; 10].into(), ..(*segment(1)).clone() });
     assert!(matches!(store.put(chunk(1), short), Err(PutError::Layout)));
     assert!(data.files().is_empty());
 }

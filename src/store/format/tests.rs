@@ -1,4 +1,8 @@
-use std::{fs, io::Write as _};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    os::unix::fs::FileExt,
+};
 
 use proptest::{prelude::*, test_runner::RngSeed};
 use safetensors::{Dtype, SafeTensors};
@@ -6,7 +10,12 @@ use safetensors::{Dtype, SafeTensors};
 use super::*;
 use crate::{
     corpus::ChunkId,
-    store::key::{Fingerprint, SegmentId},
+    store::{
+        LoadError,
+        key::{Fingerprint, SegmentId},
+        segment_file::SegmentFile,
+        write,
+    },
 };
 
 const LAYOUT: KvLayout =
@@ -27,14 +36,15 @@ fn with_dtype(dtype: CacheDtype) -> KvLayout {
 /// A segment in which no two neighbouring bytes are the same.
 fn segment(layout: &KvLayout, tokens: usize) -> KvSegment {
     let shape = layout.shape(tokens);
-    let data = (0..shape.bytes(layout.dtype)).map(|index| (index % 251) as u8).collect();
-    KvSegment { shape, dtype: layout.dtype, data }
+    let data: Vec<u8> = (0..shape.bytes(layout.dtype)).map(|index| (index % 251) as u8).collect();
+    KvSegment { shape, dtype: layout.dtype, data: data.into() }
 }
 
 fn file_of(segment: &KvSegment) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    write(&mut bytes, &key(), segment).unwrap();
-    bytes
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("segment");
+    write::write(&File::create(&path).unwrap(), &key(), segment).unwrap();
+    fs::read(path).unwrap()
 }
 
 fn whole_file() -> Vec<u8> {
@@ -59,7 +69,7 @@ impl Scratch {
     }
 
     fn read_as_it_is(&self, layout: &KvLayout) -> Result<KvSegment, ReadError> {
-        Opened::open(&self.path, &key())?.read(layout)
+        SegmentFile::open(&self.path, &key())?.of(layout)?.read_segment()
     }
 }
 
@@ -73,7 +83,7 @@ fn what_was_written_is_read_back_in_every_number_format() {
             let segment = segment(&layout, tokens);
             fs::write(&scratch.path, file_of(&segment)).unwrap();
             assert_eq!(scratch.read_as_it_is(&layout).unwrap(), segment);
-            Opened::open(&scratch.path, &key()).unwrap().verify().unwrap();
+            SegmentFile::open(&scratch.path, &key()).unwrap().verify().unwrap();
         }
     }
 }
@@ -100,10 +110,15 @@ fn any_safetensors_reader_can_read_a_file() {
         }
         let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         let metadata = metadata.metadata().clone().unwrap();
-        assert_eq!(metadata["version"], "1");
+        assert_eq!(metadata["version"], "2");
         assert_eq!(metadata["key"], key().to_string());
         assert_eq!(metadata["tokens"], TOKENS.to_string());
-        assert_eq!(metadata["blake3"], blake3::hash(&segment.data).to_string());
+        let checksums: Vec<String> = segment
+            .data
+            .chunks(segment.data.len() / 2)
+            .map(|layer| format!("{:032x}", twox_hash::XxHash3_128::oneshot(layer)))
+            .collect();
+        assert_eq!(metadata["xxh3_128"], checksums.join(" "));
     }
 }
 
@@ -112,7 +127,7 @@ fn data_starts_at_a_block_and_the_estimate_is_the_length() {
     let bytes = whole_file();
     let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     assert_eq!(header % ALIGNMENT, 0);
-    assert_eq!(bytes[header..], segment(&LAYOUT, TOKENS).data);
+    assert_eq!(bytes[header..], segment(&LAYOUT, TOKENS).data[..]);
     assert_eq!(LAYOUT.file_bytes(&key(), TOKENS), bytes.len().next_multiple_of(ALIGNMENT) as u64);
 }
 
@@ -143,10 +158,122 @@ fn a_flipped_bit_in_any_byte_is_noticed() {
             matches!(error, ReadError::Damaged(_) | ReadError::Incompatible(_)),
             "byte {position}: {error}"
         );
-        assert!(Opened::open(&scratch.path, &key()).and_then(|opened| opened.verify()).is_err());
+        assert!(SegmentFile::open(&scratch.path, &key()).and_then(|opened| opened.verify()).is_err());
         file.write_all_at(&[*byte], position as u64).unwrap();
     }
     assert_eq!(scratch.read_as_it_is(&LAYOUT).unwrap(), segment(&LAYOUT, TOKENS));
+}
+
+#[test]
+fn damage_of_a_layer_is_told_when_that_layer_is_read() {
+    const LAYERS: usize = 5;
+    let layout = KvLayout { layers: LAYERS, ..LAYOUT };
+    let (scratch, segment) = (Scratch::new(), segment(&layout, TOKENS));
+    let bytes = file_of(&segment);
+    let block = segment.data.len() / LAYERS;
+    for damaged in 0..LAYERS {
+        // Its first byte, of a key, and its last, of a value.
+        for place in [0, block - 1] {
+            let mut harmed = bytes.clone();
+            let position = bytes.len() - segment.data.len() + damaged * block + place;
+            harmed[position] ^= 0x80;
+            fs::write(&scratch.path, harmed).unwrap();
+            let file = SegmentFile::open(&scratch.path, &key()).unwrap().of(&layout).unwrap();
+            let mut out = vec![0; block];
+            for layer in 0..LAYERS {
+                let result = file.read_layer(layer, &mut out);
+                if layer == damaged {
+                    let told = format!("the checksum of layer {layer} does not match");
+                    assert!(matches!(&result, Err(LoadError::Damaged { reason, .. }) if *reason == told));
+                } else {
+                    result.unwrap();
+                    assert_eq!(out, segment.data[layer * block..][..block]);
+                }
+            }
+            assert!(matches!(file.read_all(), Err(LoadError::Damaged { .. })));
+            assert!(scratch.path.exists(), "who has the store removes it");
+        }
+    }
+}
+
+#[test]
+fn a_checksum_is_no_other_layers() {
+    let (scratch, segment) = (Scratch::new(), segment(&LAYOUT, TOKENS));
+    let mut bytes = file_of(&segment);
+    let block = segment.data.len() / 2;
+    let data = bytes.len() - segment.data.len();
+    // The two layers' blocks in each other's place.
+    bytes[data..].rotate_left(block);
+    assert!(matches!(scratch.read(&bytes), Err(ReadError::Damaged(_))));
+}
+
+#[test]
+fn layers_are_read_by_many_threads_at_once() {
+    const LAYERS: usize = 12;
+    // Large enough for several pieces, and for the layers to be shared out.
+    let layout = KvLayout { layers: LAYERS, kv_heads: 8, head_dim: 64, ..LAYOUT };
+    let (scratch, segment) = (Scratch::new(), segment(&layout, 700));
+    fs::write(&scratch.path, file_of(&segment)).unwrap();
+    let file = SegmentFile::open(&scratch.path, &key()).unwrap().of(&layout).unwrap();
+    std::thread::scope(|scope| {
+        for first in 0..8 {
+            let (file, segment) = (&file, &segment);
+            scope.spawn(move || {
+                let block = file.layer_bytes();
+                let mut out = vec![0; block];
+                for layer in (0..2 * LAYERS).map(|step| (first + step) % LAYERS) {
+                    file.read_layer(layer, &mut out).unwrap();
+                    assert_eq!(out, segment.data[layer * block..][..block]);
+                }
+            });
+        }
+    });
+    assert_eq!(file.read_all().unwrap(), segment);
+}
+
+#[test]
+fn reads_past_the_page_cache_give_the_same_or_are_ordinary_reads() {
+    // 4096 bytes a token and layer: blocks as a disk wants them; then some that it does not.
+    let aligned = KvLayout { kv_heads: 8, head_dim: 128, ..LAYOUT };
+    for (layout, is_aligned) in [(aligned, true), (LAYOUT, false)] {
+        let (scratch, segment) = (Scratch::new(), segment(&layout, TOKENS));
+        fs::write(&scratch.path, file_of(&segment)).unwrap();
+        let file = SegmentFile::open(&scratch.path, &key()).unwrap().of(&layout).unwrap().open_direct();
+        assert!(!file.is_direct() || is_aligned);
+        let block = file.layer_bytes();
+        let mut memory = vec![0; block + 2 * ALIGNMENT];
+        let start = memory.as_ptr().align_offset(ALIGNMENT);
+        for layer in 0..layout.layers {
+            for start in [start, start + 1] {
+                let out = &mut memory[start..start + block];
+                file.read_layer(layer, out).unwrap();
+                assert_eq!(*out, segment.data[layer * block..][..block]);
+                out.fill(0);
+            }
+        }
+        assert_eq!(file.read_all().unwrap(), segment);
+
+        let mut bytes = fs::read(&scratch.path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&scratch.path, &bytes).unwrap();
+        let out = &mut memory[start..start + block];
+        assert!(matches!(file.read_layer(layout.layers - 1, out), Err(LoadError::Damaged { .. })));
+        OpenOptions::new().write(true).open(&scratch.path).unwrap().set_len(bytes.len() as u64 - 1).unwrap();
+        assert!(matches!(file.read_layer(layout.layers - 1, out), Err(LoadError::Damaged { .. })));
+    }
+}
+
+#[test]
+fn large_files_are_written_as_small_ones_are() {
+    // Over the size from which files are written past the page cache; neither pieces nor blocks come out even.
+    let layout = KvLayout { layers: 3, kv_heads: 5, head_dim: 67, max_tokens: 1 << 20, ..LAYOUT };
+    let segment = segment(&layout, 8747);
+    assert!(segment.data.len() > 32 << 20);
+    let (scratch, bytes) = (Scratch::new(), file_of(&segment));
+    let header = bytes.len() - segment.data.len();
+    assert!(bytes[header..] == segment.data[..], "no block is missing, out of place or too much");
+    fs::write(&scratch.path, bytes).unwrap();
+    assert!(scratch.read_as_it_is(&layout).unwrap() == segment);
 }
 
 #[test]
@@ -161,8 +288,8 @@ fn other_keys_models_and_versions_are_told_from_damage() {
     let other_chunk = KvKey { segment: SegmentId::Prefix, ..key() };
     let other_model = KvKey { fingerprint: Fingerprint::from_hex(&"b2".repeat(32)).unwrap(), ..key() };
     for (other, reason) in [(other_chunk, "another chunk"), (other_model, "another model")] {
-        let opened = Opened::open(&scratch.path, &other);
-        let result = opened.and_then(|opened| opened.read(&LAYOUT));
+        let opened = SegmentFile::open(&scratch.path, &other);
+        let result = opened.and_then(|opened| opened.of(&LAYOUT)?.read_segment());
         assert!(incompatible(result).contains(reason));
     }
     for other in [
@@ -173,7 +300,7 @@ fn other_keys_models_and_versions_are_told_from_damage() {
     ] {
         incompatible(scratch.read_as_it_is(&other));
     }
-    let newer = String::from_utf8_lossy(&bytes[8..4096]).replacen(r#""version":"1""#, r#""version":"2""#, 1);
+    let newer = String::from_utf8_lossy(&bytes[8..4096]).replacen(r#""version":"2""#, r#""version":"3""#, 1);
     let newer = [&bytes[..8], newer.as_bytes(), &bytes[4096..]].concat();
     assert!(incompatible(scratch.read(&newer)).contains("version"));
 }
@@ -182,8 +309,7 @@ fn other_keys_models_and_versions_are_told_from_damage() {
 fn a_header_cannot_make_a_reader_allocate_or_overflow() {
     let scratch = Scratch::new();
     let start_of = |shape, file_bytes: u64| {
-        let data_hash = blake3::hash(b"");
-        let header = Header { key: key(), shape, dtype: LAYOUT.dtype, data_hash }.to_bytes();
+        let header = Header::without_checksums(key(), shape, LAYOUT.dtype).to_bytes();
         let mut file = File::create(&scratch.path).unwrap();
         file.write_all(&header).unwrap();
         file.set_len(header.len() as u64 + file_bytes).unwrap();
@@ -247,9 +373,10 @@ fn links_pipes_and_directories_are_not_read() {
 
 /// A file without data whose header gives `tensors` of one shape.
 fn empty_file(tensors: usize, shape: [usize; 3]) -> Vec<u8> {
-    let hash = blake3::hash(b"");
+    let checksum = format!("{:032x}", twox_hash::XxHash3_128::oneshot(b""));
+    let checksums = vec![checksum; tensors / 2].join(" ");
     let mut json = format!(
-        r#"{{"__metadata__":{{"version":"1","key":"{}","tokens":"{}","blake3":"{hash}"}}"#,
+        r#"{{"__metadata__":{{"version":"2","key":"{}","tokens":"{}","xxh3_128":"{checksums}"}}"#,
         key(),
         shape[1]
     );

@@ -83,7 +83,8 @@ fn while_a_cache_file_is_written() {
     assert_eq!(output.status.signal(), Some(rustix::process::Signal::XFSZ.as_raw()), "{output:?}");
     let unfinished =
         names_below(&home.data().join("kv")).into_iter().filter(|path| super::is_temporary(path)).count();
-    assert_eq!(unfinished, 1, "the file that was being written is left");
+    // Several are written at once, so others may have been on their way.
+    assert!(unfinished >= 1, "the file that was being written is left");
     assert_finishes(&home, &home.cached_chunks());
 }
 

@@ -10,7 +10,7 @@ const IN_CHILD: &str = "GIBBON_TEST_STORE_CHILD";
 /// 2 MB, more than the processes of these tests may write into one file; the database stays well below.
 fn large_segment() -> Arc<KvSegment> {
     let shape = LAYOUT.shape(2000);
-    Arc::new(KvSegment { shape, dtype: LAYOUT.dtype, data: vec![7; shape.bytes(LAYOUT.dtype)] })
+    Arc::new(KvSegment { shape, dtype: LAYOUT.dtype, data: vec![7; shape.bytes(LAYOUT.dtype)].into() })
 }
 
 /// Runs `test` once more in a process that cannot write a large file to its end. The system ends it with a signal

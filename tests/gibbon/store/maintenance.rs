@@ -75,12 +75,12 @@ fn verify_finds_what_is_wrong_and_mends_it() {
 #[test]
 fn verify_leaves_alone_what_is_not_the_stores() {
     let (data, ..) = two_models();
-    let group = data.path().join("kv/v1").join(model(1).to_string());
+    let group = data.path().join("kv/v2").join(model(1).to_string());
     let (outside, name) = (data.path().join("diary.txt"), format!("{}.safetensors", "ef".repeat(32)));
     fs::write(&outside, "dear diary").unwrap();
     fs::write(group.join("notes.txt"), "mine").unwrap();
-    fs::create_dir_all(data.path().join("kv/v2")).unwrap();
-    fs::write(data.path().join("kv/v2/prefix.safetensors"), "of a newer version").unwrap();
+    fs::create_dir_all(data.path().join("kv/v3")).unwrap();
+    fs::write(data.path().join("kv/v3/prefix.safetensors"), "of a newer version").unwrap();
     fs::create_dir(group.join("ef")).unwrap();
     std::os::unix::fs::symlink(&outside, group.join("ef").join(&name)).unwrap();
     std::os::unix::fs::symlink(data.path(), group.join("00")).unwrap();
@@ -94,7 +94,7 @@ fn verify_leaves_alone_what_is_not_the_stores() {
 
     maintain::prune(data.path(), &mut data.catalogue(), Prune::All).unwrap();
     assert_eq!(fs::read_to_string(&outside).unwrap(), "dear diary");
-    assert!(group.join("notes.txt").exists() && data.path().join("kv/v2/prefix.safetensors").exists());
+    assert!(group.join("notes.txt").exists() && data.path().join("kv/v3/prefix.safetensors").exists());
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn prune_removes_what_nobody_will_ask_for() {
     let left: HashSet<_> = first.cached().unwrap().into_iter().collect();
     assert_eq!(left, HashSet::from([SegmentId::Prefix, chunk(1), chunk(2)]));
     assert!(second.cached().unwrap().is_empty());
-    assert!(!data.path().join("kv/v1").join(model(2).to_string()).exists());
+    assert!(!data.path().join("kv/v2").join(model(2).to_string()).exists());
     // A store that was open all along goes on working.
     put(&second, 5);
     assert_loads(&second, 5);
