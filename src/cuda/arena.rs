@@ -190,7 +190,6 @@ impl Pool {
 }
 
 /// A part of a pool, given back when dropped.
-#[derive(Debug)]
 struct Block {
     shared: Arc<Shared>,
     /// Address of the piece that it is part of.
@@ -200,6 +199,12 @@ struct Block {
     length: usize,
     /// Bytes asked for.
     bytes: usize,
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Block({} bytes)", self.bytes)
+    }
 }
 
 impl Drop for Block {

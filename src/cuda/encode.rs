@@ -173,7 +173,7 @@ impl<'a> Encoder<'a> {
         self.batch = None;
         let mut tokens = wanted;
         loop {
-            let free = self.network.gpu().free_bytes()? + self.network.workspace_bytes();
+            let free = self.network.free_for_session()? + self.network.workspace_bytes();
             let needed = Workspace::needed(self.network.shape(), self.network.element(), tokens)
                 + Batch::bytes(self.network, self.dtype, tokens) as u64;
             let smallest = tokens <= least.max(LEAST_BATCH_TOKENS);

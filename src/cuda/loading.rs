@@ -314,6 +314,9 @@ impl Loading {
     }
 
     fn copy(&self, network: &CudaNetwork, incoming: &Incoming, layer: usize) -> Result<(), CudaError> {
+        if incoming.layer_bytes == 0 {
+            return Ok(());
+        }
         let to = self.address(incoming.to, layer, incoming.layer_bytes);
         let from = match (&incoming.from, &self.readers) {
             (Origin::Pinned(segment), _) => segment.layer(layer),

@@ -2,10 +2,7 @@
 
 use std::{ffi::CString, path::Path, sync::Arc};
 
-use cudarc::driver::{
-    result::{self, DriverError},
-    sys,
-};
+use cudarc::driver::{result, sys};
 
 use super::{
     CudaError,
@@ -72,7 +69,7 @@ impl Module {
                 unsafe { result::function::set_function_attribute(raw, attribute, shared_bytes as i32) };
             checked("cuFuncSetAttribute", set)?;
         }
-        Ok(Function { raw, name, threads, _module: self.clone() })
+        Ok(Function { raw, name, threads, early: false, module: self.clone() })
     }
 }
 
@@ -88,7 +85,9 @@ pub(super) struct Function {
     raw: sys::CUfunction,
     name: &'static str,
     threads: u32,
-    _module: Arc<Module>,
+    /// It may start while the kernel before it ends; see [`Function::early`].
+    early: bool,
+    module: Arc<Module>,
 }
 
 // SAFETY: the driver's calls may come from any thread; the handle is never changed.
@@ -97,6 +96,27 @@ unsafe impl Send for Function {}
 unsafe impl Sync for Function {}
 
 impl Function {
+    /// Lets blocks of this kernel start while those of the kernel before it on the stream end, where the device can do
+    /// that (compute capability 9.0 on). The kernel itself must wait (`griddepcontrol.wait`) before it touches anything
+    /// that the one before reads or writes. A token's hundreds of kernels follow each other without gaps then.
+    pub(super) fn early(self, gpu: &Gpu) -> Self {
+        Self { early: gpu.architecture() >= 90, ..self }
+    }
+
+    /// Blocks that a multiprocessor holds at a time, by their registers and this much shared memory.
+    pub(super) fn resident(&self, shared_bytes: usize) -> Result<usize, CudaError> {
+        self.module.context.bind()?;
+        // SAFETY: the function is loaded.
+        let blocks = unsafe {
+            result::occupancy::max_active_block_per_multiprocessor(
+                self.raw,
+                self.threads as i32,
+                shared_bytes,
+            )
+        };
+        Ok(checked("cuOccupancyMaxActiveBlocksPerMultiprocessor", blocks)?.max(1) as usize)
+    }
+
     /// Starts the kernel on `grid` blocks with its one argument. A grid of none is nothing to do.
     pub(super) fn launch<A>(
         &self,
@@ -109,27 +129,39 @@ impl Function {
             return Ok(());
         }
         stream.bind()?;
+        let mut attribute = sys::CUlaunchAttribute {
+            id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            value: sys::CUlaunchAttributeValue { programmaticStreamSerializationAllowed: 1 },
+        };
+        let configuration = sys::CUlaunchConfig {
+            gridDimX: grid[0],
+            gridDimY: grid[1],
+            gridDimZ: grid[2],
+            blockDimX: self.threads,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: shared_bytes,
+            hStream: stream.raw(),
+            attrs: &raw mut attribute,
+            numAttrs: u32::from(self.early),
+        };
         let mut parameters = [std::ptr::from_ref(arguments).cast_mut().cast()];
         // SAFETY: the function is loaded; the driver copies the argument before it returns, as many bytes as the
         // kernel's own structure has, which is as long as ours (checked on both sides).
-        let started = unsafe {
-            result::launch_kernel(
+        let status = unsafe {
+            sys::cuLaunchKernelEx(
+                &raw const configuration,
                 self.raw,
-                (grid[0], grid[1], grid[2]),
-                (self.threads, 1, 1),
-                shared_bytes,
-                stream.raw(),
-                &mut parameters,
+                parameters.as_mut_ptr(),
+                std::ptr::null_mut(),
             )
         };
-        started.map_err(|error| self.failed(error))
-    }
-
-    fn failed(&self, error: DriverError) -> CudaError {
-        tracing::error!("the kernel {} could not be started: {error:?}", self.name);
-        match checked::<()>("cuLaunchKernel", Err(error)) {
-            Err(error) => error,
-            Ok(()) => CudaError::Internal("an error that is none"),
-        }
+        checked("cuLaunchKernelEx", status.result()).map_err(|error| match error {
+            CudaError::Driver { call, reason } => {
+                CudaError::Driver { call, reason: format!("{}: {reason}", self.name) }
+            }
+            other => other,
+        })
     }
 }

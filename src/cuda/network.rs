@@ -222,6 +222,16 @@ impl CudaNetwork {
         }
     }
 
+    /// Gives back what the workspace has beyond room for `tokens` tokens.
+    pub(super) fn shrink_workspace(&self, tokens: usize) -> Result<(), CudaError> {
+        let mut slot = lock(&self.workspace);
+        if slot.as_ref().is_some_and(|workspace| workspace.tokens() > tokens) {
+            *slot = None;
+            *slot = Some(Workspace::new(&self.gpu, &self.shape, self.element(), tokens)?);
+        }
+        Ok(())
+    }
+
     /// Bytes of the workspace as it is.
     pub(super) fn workspace_bytes(&self) -> u64 {
         lock(&self.workspace).as_ref().map_or(0, Workspace::bytes)

@@ -1,6 +1,6 @@
 //! Stored segments in host memory and on the device: the same bytes as in a file's data, layer after layer.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{
     CudaError,
@@ -27,7 +27,6 @@ pub struct HostSegment {
 }
 
 /// Where a host segment's bytes are.
-#[derive(Debug)]
 pub enum HostMemory {
     Pinned(PinnedBlock),
     /// Memory that the device copies from at a fraction of the speed.
@@ -55,6 +54,16 @@ impl HostMemory {
             Self::Pinned(block) => block,
             Self::Pageable(bytes) => bytes,
         }
+    }
+}
+
+impl fmt::Debug for HostMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Pinned(_) => "Pinned",
+            Self::Pageable(_) => "Pageable",
+        };
+        write!(f, "{kind}({} bytes)", self.bytes().len())
     }
 }
 
@@ -159,6 +168,17 @@ impl DeviceSegment {
 
     pub fn bytes(&self) -> usize {
         self.shape.bytes(self.dtype)
+    }
+
+    /// A copy in host memory, once it is there.
+    pub fn to_host(&self, gpu: &Gpu, mut memory: HostMemory) -> Result<HostSegment, CudaError> {
+        if memory.bytes().len() != self.bytes() {
+            return Err(CudaError::Internal("a segment whose bytes are not those of its shape"));
+        }
+        // SAFETY: nobody uses the memory before the copy is done.
+        unsafe { gpu.copy_out().copy_to_host(memory.bytes_mut(), self.layer(0))? };
+        gpu.copy_out().synchronize()?;
+        HostSegment::new(self.shape, self.dtype, memory)
     }
 
     /// Where one layer's keys, `[kv_heads, tokens, head_dim]`, and then its values are.

@@ -56,10 +56,11 @@ impl<'a> Session<'a> {
     /// [`CudaError::ContextDoesNotFit`].
     pub fn empty(network: &'a CudaNetwork, tokens: usize) -> Result<Self, CudaError> {
         // Before memory is counted: it goes on being used.
-        drop(network.workspace(tokens.clamp(1, BLOCK_TOKENS))?);
+        let block = tokens.clamp(1, BLOCK_TOKENS);
+        drop(network.workspace(block)?);
         let angles = network.angles(tokens)?;
         let layout = SessionLayout::new(network.shape(), network.element(), 0, tokens, 0, 0);
-        let memory = Self::memory(network, &layout, 0, || Fit::of_full(network))?;
+        let memory = Self::memory(network, &layout, 0, block, || Fit::of_full(network))?;
         let start = memory.device.pointer() + layout.other;
         Ok(Self {
             network,
@@ -98,14 +99,15 @@ impl<'a> Session<'a> {
         let position = start + context.extent();
         network.check_length(position + query)?;
 
-        drop(network.workspace(query.clamp(1, BLOCK_TOKENS))?);
+        let block = query.clamp(1, BLOCK_TOKENS);
+        drop(network.workspace(block)?);
         let angles = network.angles(position + query + answer)?;
         let (tokens, capacity) = (context.tokens(), start + query + answer);
         let table_bytes = context.table_bytes(shape.config.layers);
         let stage_bytes = context.stage_bytes(network, dtype);
         let layout = SessionLayout::new(shape, element, tokens, capacity, table_bytes, stage_bytes);
         let fit = || Fit::of_context(network, capacity, table_bytes, (stage_bytes > 0).then_some(dtype));
-        let mut memory = Self::memory(network, &layout, table_bytes, fit)?;
+        let mut memory = Self::memory(network, &layout, table_bytes, block, fit)?;
 
         let group =
             |offset: u64, capacity| Group::new(shape, element, capacity, memory.device.pointer() + offset);
@@ -144,13 +146,18 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// Memory of this layout, and page-locked memory for logits and table.
+    /// Memory of this layout, and page-locked memory for logits and table, of a session that runs blocks of `block` tokens.
     fn memory(
         network: &CudaNetwork,
         layout: &SessionLayout,
         table_bytes: usize,
+        block: usize,
         fit: impl FnOnce() -> Fit,
     ) -> Result<SessionMemory, CudaError> {
+        if layout.bytes > network.free_for_session()? {
+            // Encoding may have left it large.
+            network.shrink_workspace(block)?;
+        }
         let free = network.free_for_session()?;
         let does_not_fit = |free| CudaError::ContextDoesNotFit {
             needed: layout.bytes,
@@ -160,10 +167,13 @@ impl<'a> Session<'a> {
         if layout.bytes > free {
             return Err(does_not_fit(free));
         }
-        let pinned = logits_bytes(network).next_multiple_of(16) + table_bytes + 16;
+        // More than is needed, so that it is seldom made anew.
+        let pinned = (logits_bytes(network) + table_bytes + 32).next_power_of_two();
         match network.session_memory(layout, pinned) {
             // What is free may be in pieces, or somebody else's by now.
-            Err(CudaError::OutOfMemory { free, .. }) => Err(does_not_fit(free.min(layout.bytes - 1))),
+            Err(CudaError::OutOfMemory { free, .. }) => {
+                Err(does_not_fit(free.min(layout.bytes.saturating_sub(1))))
+            }
             result => result,
         }
     }

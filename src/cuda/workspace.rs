@@ -6,6 +6,7 @@ use super::{
     CudaError,
     device::{Event, Gpu, Pointer},
     memory::{DeviceBuffer, PinnedBuffer},
+    network::BLOCK_TOKENS,
     shape::Shape,
 };
 use crate::config::CacheDtype;
@@ -117,7 +118,8 @@ impl Activations {
         let mut parts = Parts { end: start };
         let (hidden, query, feed_forward) = (shape.config.hidden, shape.query_width(), shape.feed_forward);
         let heads = shape.config.heads;
-        let partial_rows = (2 * tokens).max(PARTIAL_ROWS);
+        // Where many sequences are encoded side by side, nothing is split.
+        let partial_rows = (2 * tokens.min(BLOCK_TOKENS)).max(PARTIAL_ROWS);
         let float = size_of::<f32>();
         let mut elements = |width: usize| parts.take(tokens * width * element.bytes());
         let normed = elements(hidden.max(query));

@@ -18,7 +18,7 @@ pub mod prompt;
 pub mod rope;
 pub mod sampler;
 pub mod session;
-mod simd;
+pub mod simd;
 pub mod tokenizer;
 pub mod weights;
 

@@ -18,11 +18,11 @@ use proptest::prelude::*;
 
 use crate::support::{EXACT, exact_network, never};
 
-const PREFIX: [u32; 6] = [1, 9690, 198, 2683, 2988, 198];
-const QUERY: [u32; 5] = [17872, 42, 1073, 6780, 314];
+pub const PREFIX: [u32; 6] = [1, 9690, 198, 2683, 2988, 198];
+pub const QUERY: [u32; 5] = [17872, 42, 1073, 6780, 314];
 
 /// Three chunks of different lengths; the ids are ordinary words of the vocabulary.
-fn chunks() -> Vec<Vec<u32>> {
+pub fn chunks() -> Vec<Vec<u32>> {
     [(40u32, 311u32), (17, 1009), (29, 773)]
         .iter()
         .map(|(length, step)| (0..*length).map(|i| 500 + (i * step) % 20_000).collect())
@@ -49,20 +49,21 @@ fn logits(
     session.logits().unwrap().to_vec1().unwrap()
 }
 
-fn full_logits(network: &Network, chunks: &[Vec<u32>]) -> Vec<f32> {
+pub fn full_logits(network: &Network, chunks: &[Vec<u32>]) -> Vec<f32> {
     let mut session = Session::empty(network);
     let tokens: Vec<u32> = PREFIX.iter().chain(chunks.iter().flatten()).chain(&QUERY).copied().collect();
     session.prefill(&tokens, &never).unwrap();
     session.logits().unwrap().to_vec1().unwrap()
 }
 
-fn assert_close(a: &[f32], b: &[f32], tolerance: f32) {
+#[track_caller]
+pub fn assert_close(a: &[f32], b: &[f32], tolerance: f32) {
     for (id, (a, b)) in a.iter().zip(b).enumerate() {
         assert!((a - b).abs() <= tolerance, "logit {id}: {a} and {b}");
     }
 }
 
-fn furthest(a: &[f32], b: &[f32]) -> f32 {
+pub fn furthest(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 

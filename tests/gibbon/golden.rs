@@ -3,7 +3,10 @@
 //! `GIBBON_GOLDEN_CASES` names another file of the schema of `data/smollm2_cases.json`, and
 //! `GIBBON_GOLDEN_FAMILIES` another folder laid out like `data/families`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use candle_core::Tensor;
 use gibbon::{
@@ -26,23 +29,23 @@ struct Cases {
 }
 
 #[derive(Deserialize)]
-struct Case {
-    name: String,
-    mode: String,
-    temperature: f32,
-    scale: f32,
-    prefix: Vec<u32>,
-    contexts: Vec<Vec<u32>>,
-    query: Vec<u32>,
+pub struct Case {
+    pub name: String,
+    pub mode: String,
+    pub temperature: f32,
+    pub scale: f32,
+    pub prefix: Vec<u32>,
+    pub contexts: Vec<Vec<u32>>,
+    pub query: Vec<u32>,
     #[serde(default)]
-    prefix_text: Option<String>,
+    pub prefix_text: Option<String>,
     #[serde(default)]
-    context_texts: Vec<String>,
+    pub context_texts: Vec<String>,
     #[serde(default = "sixteen")]
-    generate: usize,
+    pub generate: usize,
     #[serde(default)]
-    stop: Vec<u32>,
-    expect: Expect,
+    pub stop: Vec<u32>,
+    pub expect: Expect,
 }
 
 fn sixteen() -> usize {
@@ -50,15 +53,15 @@ fn sixteen() -> usize {
 }
 
 #[derive(Deserialize)]
-struct Expect {
-    top_ids: Vec<u32>,
-    top_logits: Vec<f32>,
-    logit_mean: f64,
-    logit_std: f64,
-    greedy: Vec<u32>,
+pub struct Expect {
+    pub top_ids: Vec<u32>,
+    pub top_logits: Vec<f32>,
+    pub logit_mean: f64,
+    pub logit_std: f64,
+    pub greedy: Vec<u32>,
 }
 
-fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<Case> {
     let path = std::env::var_os("GIBBON_GOLDEN_CASES")
         .map_or_else(|| support::data("smollm2_cases.json"), PathBuf::from);
     let json = std::fs::read_to_string(&path).expect("the golden cases can be read");
@@ -97,7 +100,7 @@ fn session<'a>(network: &'a Network, case: &Case, dtype: CacheDtype) -> Session<
     .expect("the context fits")
 }
 
-fn argmax(logits: &[f32]) -> u32 {
+pub fn argmax(logits: &[f32]) -> u32 {
     let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
     best.expect("there are logits").0 as u32
 }
@@ -124,7 +127,7 @@ fn run(network: &Network, case: &Case, dtype: CacheDtype) -> (Vec<Vec<f32>>, Vec
     (logits, greedy)
 }
 
-fn check_top(case: &Case, logits: &[f32], tolerance: f32) {
+pub fn check_top(case: &Case, logits: &[f32], tolerance: f32) {
     for (id, expected) in case.expect.top_ids.iter().zip(&case.expect.top_logits) {
         let found = logits[*id as usize];
         assert!(
@@ -136,7 +139,7 @@ fn check_top(case: &Case, logits: &[f32], tolerance: f32) {
 }
 
 /// The ids of our best logits, in the order of `expect`, wherever its neighbours differ by more than `near`.
-fn check_order(case: &Case, logits: &[f32], near: f32) {
+pub fn check_order(case: &Case, logits: &[f32], near: f32) {
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
     order.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]));
     let (ids, values) = (&case.expect.top_ids, &case.expect.top_logits);
@@ -213,50 +216,65 @@ struct Family {
     parallel: Vec<f32>,
 }
 
+/// A tiny model of a family, and what transformers gives of it.
+pub struct FamilyCases {
+    pub network: Network,
+    /// `full`, and `parallel`, with all logits after the query.
+    pub cases: [(Case, Vec<f32>); 2],
+}
+
+/// The families that there are references for.
+pub fn families() -> Vec<FamilyCases> {
+    let folder =
+        std::env::var_os("GIBBON_GOLDEN_FAMILIES").map_or_else(|| support::data("families"), PathBuf::from);
+    let names = ["llama", "llama3", "mistral", "qwen2", "qwen3"];
+    let there: Vec<&str> = names.into_iter().filter(|name| folder.join(name).exists()).collect();
+    for name in ["llama", "llama3", "mistral", "qwen2"] {
+        assert!(there.contains(&name), "{name} is missing from {}", folder.display());
+    }
+    there.into_iter().map(|name| family(&folder.join(name), name)).collect()
+}
+
+fn family(directory: &Path, name: &str) -> FamilyCases {
+    let (network, ..) = load_directory(directory).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let json = std::fs::read_to_string(directory.join("expect.json")).expect("expect.json can be read");
+    let family: Family = serde_json::from_str(&json).expect("expect.json has the known schema");
+    let case = |mode: &str, expected: &[f32]| {
+        let case = Case {
+            name: format!("{name} {mode}"),
+            mode: mode.into(),
+            temperature: 1.0,
+            scale: 1.0,
+            prefix: family.prefix.clone(),
+            contexts: family.contexts.clone(),
+            query: family.query.clone(),
+            prefix_text: None,
+            context_texts: Vec::new(),
+            generate: 1,
+            stop: Vec::new(),
+            expect: Expect {
+                top_ids: Vec::new(),
+                top_logits: Vec::new(),
+                logit_mean: 0.0,
+                logit_std: 0.0,
+                greedy: Vec::new(),
+            },
+        };
+        (case, expected.to_vec())
+    };
+    FamilyCases { cases: [case("sequential", &family.full), case("parallel", &family.parallel)], network }
+}
+
 /// All logits of tiny models of each family within 1e-3 of transformers', in f32.
 #[test]
 fn families_agree_with_transformers() {
-    let folder =
-        std::env::var_os("GIBBON_GOLDEN_FAMILIES").map_or_else(|| support::data("families"), PathBuf::from);
-    let mut checked = Vec::new();
-    for name in ["llama", "llama3", "mistral", "qwen2", "qwen3"] {
-        let directory = folder.join(name);
-        if !directory.exists() {
-            continue;
-        }
-        let (network, ..) = load_directory(&directory).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let json = std::fs::read_to_string(directory.join("expect.json")).expect("expect.json can be read");
-        let family: Family = serde_json::from_str(&json).expect("expect.json has the known schema");
-        for (mode, expected) in [("sequential", &family.full), ("parallel", &family.parallel)] {
-            let case = Case {
-                name: format!("{name} {mode}"),
-                mode: mode.into(),
-                temperature: 1.0,
-                scale: 1.0,
-                prefix: family.prefix.clone(),
-                contexts: family.contexts.clone(),
-                query: family.query.clone(),
-                prefix_text: None,
-                context_texts: Vec::new(),
-                generate: 1,
-                stop: Vec::new(),
-                expect: Expect {
-                    top_ids: Vec::new(),
-                    top_logits: Vec::new(),
-                    logit_mean: 0.0,
-                    logit_std: 0.0,
-                    greedy: Vec::new(),
-                },
-            };
+    for FamilyCases { network, cases } in families() {
+        for (case, expected) in cases {
             let logits = &run(&network, &case, EXACT).0[0];
             assert_eq!(logits.len(), expected.len(), "{}", case.name);
-            for (id, (ours, theirs)) in logits.iter().zip(expected).enumerate() {
+            for (id, (ours, theirs)) in logits.iter().zip(&expected).enumerate() {
                 assert!((ours - theirs).abs() <= 1e-3, "{}: logit {id} is {ours}, not {theirs}", case.name);
             }
         }
-        checked.push(name);
-    }
-    for name in ["llama", "llama3", "mistral", "qwen2"] {
-        assert!(checked.contains(&name), "{name} is missing from {}", folder.display());
     }
 }

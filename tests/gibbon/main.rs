@@ -4,6 +4,8 @@ mod ape;
 mod chat_pty;
 mod cli;
 mod corpus;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod end_to_end;
 mod engine;
 mod golden;

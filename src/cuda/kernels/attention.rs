@@ -305,7 +305,8 @@ fn plan(wave: usize, tiles: usize, shared: usize, own: usize) -> (usize, usize) 
         0 => 0,
         _ => wanted.clamp(1, count.div_ceil(KEYS_PER_SPLIT)),
     };
-    let shared_splits = part(shared, budget * shared / (shared + own).max(1));
+    let all = (shared + own).max(1);
+    let shared_splits = part(shared, (budget * shared + all / 2) / all);
     (shared_splits, part(own, budget.saturating_sub(shared_splits)))
 }
 
@@ -316,7 +317,7 @@ mod tests {
     #[test]
     fn keys_are_cut_in_proportion_and_never_too_small() {
         // One token of 8 KV heads on 132 multiprocessors that hold two blocks each.
-        assert_eq!(plan(264, 8, 131_072, 300), (32, 1));
+        assert_eq!(plan(264, 8, 131_072, 300), (33, 1));
         assert_eq!(plan(264, 8, 0, 2048), (0, 8));
         assert_eq!(plan(264, 8, 1000, 3), (4, 1));
         assert_eq!(plan(264, 8, 0, 0), (0, 0));

@@ -119,7 +119,7 @@ template <int TOKENS> __device__ __forceinline__ void gemv(const Gemv &a) {
     Reader reader(a, first);
     reader.read(lane * VECTOR, a.columns);
     wait_for_previous();
-#pragma unroll
+#pragma unroll 1
     for (int token = 0; token < TOKENS; token++) prepare(a, token, input + token * a.columns, memory[token]);
     __syncthreads();
     let_next_start();

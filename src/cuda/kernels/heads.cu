@@ -9,7 +9,7 @@ constexpr int HALF = DIM / 2;
 /// Pairs of numbers of a thread, and threads that share a row; kernels.rs counts the same way.
 constexpr int PAIRS = DIM % 16 == 0 ? 8 : DIM % 8 == 0 ? 4 : DIM % 4 == 0 ? 2 : 1;
 constexpr int USED_LANES = HALF / PAIRS;
-constexpr int next_power(int x) { return x <= 1 ? 1 : 2 * next_power((x + 1) / 2); }
+__host__ __device__ constexpr int next_power(int x) { return x <= 1 ? 1 : 2 * next_power((x + 1) / 2); }
 constexpr int LANES = next_power(USED_LANES);
 static_assert(LANES <= WARP, "a row is a warp's at most");
 
