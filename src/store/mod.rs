@@ -16,6 +16,7 @@ pub mod format;
 pub mod key;
 pub mod maintain;
 
+mod checksum;
 mod evict;
 mod files;
 mod header;

@@ -14,10 +14,10 @@ use rustix::{
     fs::OFlags,
     io::{Errno, pread},
 };
-use twox_hash::xxhash3_128::Hasher;
 
 use super::{
     LoadError,
+    checksum::Checksum,
     format::{KvLayout, ReadError},
     header::{ALIGNMENT, Header, LENGTH_BYTES, header_bytes},
     key::KvKey,
@@ -27,7 +27,7 @@ use crate::{
     model::kv::{KvSegment, KvShape},
 };
 
-/// Bytes read and hashed at a time: what was just read is hashed while it is still in the processor's cache.
+/// Bytes read at a time: the checksum takes them while they are still in the processor's cache.
 const PIECE_BYTES: usize = 256 << 10;
 
 /// Bytes of a file from which its layers are read by several threads.
@@ -174,15 +174,15 @@ impl SegmentFile {
         let mut buffer = vec![0; PIECE_BYTES.min(self.layer_bytes())];
         for (layer, expected) in self.header.checksums.iter().enumerate() {
             let (mut position, mut left) = (self.position(layer), self.layer_bytes());
-            let mut hasher = Hasher::new();
+            let mut checksum = Checksum::new();
             while left > 0 {
                 let piece = &mut buffer[..PIECE_BYTES.min(left)];
                 read_exactly(&self.file, piece, position)?;
-                hasher.write(piece);
+                checksum.update(piece);
                 position += piece.len() as u64;
                 left -= piece.len();
             }
-            compare(layer, hasher.finish_128(), *expected)?;
+            compare(layer, checksum.finish(), *expected)?;
         }
         Ok(())
     }
@@ -193,20 +193,20 @@ impl SegmentFile {
         let (expected, position) = (self.header.checksums[layer], self.position(layer));
         let checksum = match self.read_directly(out, position) {
             Some(checksum) => checksum,
-            None => read_hashing(&self.file, out, position, PIECE_BYTES)?,
+            None => read_checking(&self.file, out, position, PIECE_BYTES)?,
         };
         compare(layer, checksum, expected)
     }
 
     /// Reads past the page cache; `None` where that cannot be done, for whatever reason: an ordinary read will tell.
-    fn read_directly(&self, out: &mut [MaybeUninit<u8>], position: u64) -> Option<u128> {
+    fn read_directly(&self, out: &mut [MaybeUninit<u8>], position: u64) -> Option<u64> {
         let file = self.direct.as_ref()?;
         let is_aligned = [out.as_ptr().addr(), out.len()].iter().all(|n| n.is_multiple_of(ALIGNMENT));
         if !is_aligned || !position.is_multiple_of(ALIGNMENT as u64) {
             return None;
         }
         let whole = out.len().max(1);
-        read_hashing(file, out, position, whole).ok()
+        read_checking(file, out, position, whole).ok()
     }
 
     fn position(&self, layer: usize) -> u64 {
@@ -215,29 +215,29 @@ impl SegmentFile {
 }
 
 /// Fills `out`, `piece` bytes at a time, and gives its checksum.
-fn read_hashing(
+fn read_checking(
     file: &File,
     out: &mut [MaybeUninit<u8>],
     position: u64,
     piece: usize,
-) -> Result<u128, ReadError> {
-    let (mut hasher, mut filled) = (Hasher::new(), 0);
+) -> Result<u64, ReadError> {
+    let (mut checksum, mut filled) = (Checksum::new(), 0);
     while filled < out.len() {
         let end = out.len().min(filled + piece);
         match pread(file, &mut out[filled..end], position + filled as u64) {
             Ok(([], _)) => return Err(ReadError::cut_short()),
             Ok((bytes, _)) => {
-                hasher.write(bytes);
+                checksum.update(bytes);
                 filled += bytes.len();
             }
             Err(Errno::INTR) => {}
             Err(error) => return Err(ReadError::Io(error.into())),
         }
     }
-    Ok(hasher.finish_128())
+    Ok(checksum.finish())
 }
 
-fn compare(layer: usize, found: u128, expected: u128) -> Result<(), ReadError> {
+fn compare(layer: usize, found: u64, expected: u64) -> Result<(), ReadError> {
     if found == expected {
         return Ok(());
     }

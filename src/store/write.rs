@@ -3,9 +3,9 @@
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use twox_hash::XxHash3_128;
 
 use super::{
+    checksum::Checksum,
     header::{ALIGNMENT, Header},
     key::KvKey,
 };
@@ -38,7 +38,7 @@ pub(super) fn write(file: &File, key: &KvKey, segment: &KvSegment) -> io::Result
 fn header(key: &KvKey, segment: &KvSegment) -> Header {
     let layer = |layer: usize| {
         let block = segment.shape.layer_bytes(segment.dtype);
-        XxHash3_128::oneshot(&segment.data[layer * block..(layer + 1) * block])
+        Checksum::of(&segment.data[layer * block..(layer + 1) * block])
     };
     Header {
         key: *key,

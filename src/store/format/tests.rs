@@ -12,6 +12,7 @@ use crate::{
     corpus::ChunkId,
     store::{
         LoadError,
+        checksum::Checksum,
         key::{Fingerprint, SegmentId},
         segment_file::SegmentFile,
         write,
@@ -116,9 +117,9 @@ fn any_safetensors_reader_can_read_a_file() {
         let checksums: Vec<String> = segment
             .data
             .chunks(segment.data.len() / 2)
-            .map(|layer| format!("{:032x}", twox_hash::XxHash3_128::oneshot(layer)))
+            .map(|layer| format!("{:016x}", Checksum::of(layer)))
             .collect();
-        assert_eq!(metadata["xxh3_128"], checksums.join(" "));
+        assert_eq!(metadata["crc64_nvme"], checksums.join(" "));
     }
 }
 
@@ -373,10 +374,10 @@ fn links_pipes_and_directories_are_not_read() {
 
 /// A file without data whose header gives `tensors` of one shape.
 fn empty_file(tensors: usize, shape: [usize; 3]) -> Vec<u8> {
-    let checksum = format!("{:032x}", twox_hash::XxHash3_128::oneshot(b""));
+    let checksum = format!("{:016x}", Checksum::of(b""));
     let checksums = vec![checksum; tensors / 2].join(" ");
     let mut json = format!(
-        r#"{{"__metadata__":{{"version":"2","key":"{}","tokens":"{}","xxh3_128":"{checksums}"}}"#,
+        r#"{{"__metadata__":{{"version":"2","key":"{}","tokens":"{}","crc64_nvme":"{checksums}"}}"#,
         key(),
         shape[1]
     );
