@@ -41,12 +41,11 @@ fn segments(network: &CudaNetwork, dtype: CacheDtype) -> (Arc<DeviceSegment>, Ve
     (prefix, segments)
 }
 
-/// Logits after the query and after three more tokens, and what was kept.
-fn run(
-    network: &CudaNetwork,
-    prefix: &Arc<DeviceSegment>,
-    context: Context,
-) -> Result<(Vec<f32>, Vec<(usize, Kept)>), CudaError> {
+/// Logits, and what was kept on the way.
+type Answered = (Vec<f32>, Vec<(usize, Kept)>);
+
+/// The logits after the query and three more tokens.
+fn run(network: &CudaNetwork, prefix: &Arc<DeviceSegment>, context: Context) -> Result<Answered, CudaError> {
     let mut session = Session::with_context(network, prefix, context, SCALING, QUERY.len(), 3)?;
     session.prefill(&QUERY, &never)?;
     let kept = session.take_kept()?;
