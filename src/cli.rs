@@ -1,5 +1,8 @@
 //! What was typed: the command line as clap's types. What it means is decided in [`crate::config`].
 
+#[cfg(feature = "cuda")]
+pub mod bench;
+
 use std::{ffi::OsString, path::PathBuf};
 
 use bytesize::ByteSize;
@@ -8,7 +11,7 @@ use clap_complete::Shell;
 
 use crate::{
     commands::Exit,
-    config::{CacheDtype, Overrides, Strategy},
+    config::{CacheDtype, DeviceChoice, Overrides, Strategy},
 };
 
 /// Chat with your own files: the model reads every document once and keeps its KV cache on disk.
@@ -47,6 +50,9 @@ pub struct GlobalArgs {
     /// Turn quantised weights into f32 when loading: exact, but larger and slower
     #[arg(long, global = true)]
     pub dequantize: bool,
+    /// Where the model runs: auto, cpu, cuda, or cuda:1 for the second GPU
+    #[arg(long, global = true, value_name = "DEVICE")]
+    pub device: Option<DeviceChoice>,
     /// Most disk space for the KV cache, such as 20GiB
     #[arg(long, global = true, value_name = "SIZE")]
     pub budget: Option<ByteSize>,
@@ -91,6 +97,10 @@ pub enum Command {
     #[command(after_help = "Examples:\n  gibbon compare \"When does the dome close?\"\n  \
         gibbon compare --strategies ape,full --runs 5 -k 8 \"When does the dome close?\"")]
     Compare(CompareArgs),
+    /// Measure what this machine reaches
+    #[cfg(feature = "cuda")]
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Look after the KV cache on disk
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -320,7 +330,7 @@ pub enum ConfigCommand {
 impl Cli {
     /// The flags as settings; the command's own count as much as the global ones.
     pub fn overrides(&self) -> Overrides {
-        let GlobalArgs { model, config, offline, cache_dtype, dequantize, budget, no_color, .. } =
+        let GlobalArgs { model, config, offline, cache_dtype, dequantize, device, budget, no_color, .. } =
             self.global.clone();
         let global = Overrides {
             config_file: config,
@@ -328,6 +338,7 @@ impl Cli {
             offline,
             cache_dtype,
             dequantize,
+            device,
             no_color,
             budget,
             ..Overrides::default()

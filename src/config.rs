@@ -2,6 +2,7 @@
 //!
 //! Everything below takes a [`Config`] (or a part of it) as an argument; nothing reads the environment later.
 
+mod device;
 mod edit;
 mod file;
 mod hub;
@@ -49,6 +50,10 @@ pub struct ModelSettings {
     pub cache_dtype: CacheDtype,
     /// Turn quantised weights into f32 when loading: exact, larger and slower per token.
     pub dequantize: bool,
+    /// Where the model runs.
+    pub device: DeviceChoice,
+    /// Number format of weights and activations on a GPU.
+    pub gpu_dtype: CacheDtype,
     /// Never use the network, whatever is missing.
     pub offline: bool,
     /// How the Hugging Face Hub is reached and where its cache is.
@@ -64,6 +69,17 @@ pub enum ModelSource {
     Path(PathBuf),
     /// A repository of the Hugging Face Hub, `owner/name`, with an optional file in it (GGUF) and revision.
     Hub { repository: String, file: Option<String>, revision: Option<String> },
+}
+
+/// Where a model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// On the first GPU if there is one that this build can use and the model fits it, else on the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    /// On the NVIDIA GPU of this number, from 0; an error where that cannot be.
+    Cuda(usize),
 }
 
 /// The number format of stored keys and values.
@@ -124,6 +140,8 @@ pub struct StoreSettings {
     pub disk_bytes: u64,
     /// Most bytes of KV cache kept in memory between questions.
     pub memory_bytes: u64,
+    /// Most bytes of KV cache kept in a GPU's memory between questions.
+    pub gpu_memory_bytes: u64,
 }
 
 /// How the screen looks and which keys it takes.

@@ -14,6 +14,8 @@ use color_eyre::{
     config::{HookBuilder, Theme},
     section::PanicMessage,
 };
+#[cfg(feature = "cuda")]
+use gibbon::{cli::bench::BenchCommand, commands::bench};
 use gibbon::{
     cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand, SessionsCommand},
     commands::{
@@ -178,6 +180,15 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
             };
             compare::run(config, &options, console, &watch_interrupts)
         }
+        #[cfg(feature = "cuda")]
+        Some(Command::Bench(BenchCommand::Gpu(args))) => {
+            let options = bench::BenchOptions {
+                measure: args.options(),
+                baseline: args.baseline,
+                json: args.json.json,
+            };
+            bench::gpu(config, &options, console)
+        }
         Some(Command::Cache(CacheCommand::Ls(args))) => cache::ls(config, args.json, console),
         Some(Command::Cache(CacheCommand::Verify(args))) => cache::verify(config, args.json, console),
         Some(Command::Cache(CacheCommand::Prune { all, json })) => {
@@ -218,6 +229,8 @@ fn wants_json(cli: &Cli) -> bool {
         Some(Command::Search(args)) => args.json.json,
         Some(Command::Compare(args)) => args.json.json,
         Some(Command::Doctor(args)) => args.json,
+        #[cfg(feature = "cuda")]
+        Some(Command::Bench(BenchCommand::Gpu(args))) => args.json.json,
         Some(Command::Cache(CacheCommand::Ls(args) | CacheCommand::Verify(args))) => args.json,
         Some(Command::Cache(CacheCommand::Prune { json, .. })) => json.json,
         Some(Command::Model(ModelCommand::Pull(args) | ModelCommand::Ls(args))) => args.json,

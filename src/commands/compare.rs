@@ -43,6 +43,7 @@ pub fn run(
     // Every run reads its chunks from their files, as the first question of a chat does.
     let mut from_files = config.clone();
     from_files.store.memory_bytes = 0;
+    from_files.store.gpu_memory_bytes = 0;
     let mut session = Session::start(&from_files, watch)?;
     compare(&mut session, console, &question, options)
 }

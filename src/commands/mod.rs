@@ -2,6 +2,8 @@
 //! and neither how flags are spelled nor how the process ends.
 
 pub mod ask;
+#[cfg(feature = "cuda")]
+pub mod bench;
 pub mod cache;
 pub mod chat;
 pub mod compare;

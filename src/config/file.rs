@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::{Spanned, Table, Value};
 
 use super::{
-    CacheDtype, ConfigError, ModelSource, Strategy,
+    CacheDtype, ConfigError, DeviceChoice, ModelSource, Strategy,
     resolve::{Given, Layer, Origin},
     source::expand,
 };
@@ -28,6 +28,8 @@ struct File {
 struct ModelSection {
     source: Option<Spanned<String>>,
     dequantize: Option<Spanned<bool>>,
+    device: Option<Spanned<DeviceChoice>>,
+    gpu_dtype: Option<Spanned<CacheDtype>>,
     offline: Option<Spanned<bool>>,
 }
 
@@ -58,6 +60,7 @@ struct CacheSection {
     dtype: Option<Spanned<CacheDtype>>,
     budget: Option<Spanned<Value>>,
     memory: Option<Spanned<Value>>,
+    gpu_memory: Option<Spanned<Value>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -94,6 +97,8 @@ fn parse(path: &Path, text: &str, home: Option<&Path>) -> Result<Layer, ConfigEr
             },
         },
         dequantize: place.given("model.dequantize", file.model.dequantize),
+        device: place.given("model.device", file.model.device),
+        gpu_dtype: place.given("model.gpu_dtype", file.model.gpu_dtype),
         offline: place.given("model.offline", file.model.offline),
         chunk_tokens: place.given("corpus.chunk_tokens", file.corpus.chunk_tokens),
         max_file_bytes: place.bytes("corpus.max_file_size", file.corpus.max_file_size)?,
@@ -109,6 +114,7 @@ fn parse(path: &Path, text: &str, home: Option<&Path>) -> Result<Layer, ConfigEr
         cache_dtype: place.given("cache.dtype", file.cache.dtype),
         disk_bytes: place.bytes("cache.budget", file.cache.budget)?,
         memory_bytes: place.bytes("cache.memory", file.cache.memory)?,
+        gpu_memory_bytes: place.bytes("cache.gpu_memory", file.cache.gpu_memory)?,
         theme: place.given("screen.theme", file.screen.theme).map(|theme| theme_path(theme, base, home)),
         color: place.given("screen.color", file.screen.color),
         mouse: place.given("screen.mouse", file.screen.mouse),

@@ -12,8 +12,8 @@ use bytesize::ByteSize;
 use directories::{BaseDirs, ProjectDirs};
 
 use super::{
-    AnswerSettings, CacheDtype, Config, CorpusSettings, HubAccess, ModelSettings, ModelSource, Paths,
-    ScreenSettings, StoreSettings, Strategy, file,
+    AnswerSettings, CacheDtype, Config, CorpusSettings, DeviceChoice, HubAccess, ModelSettings, ModelSource,
+    Paths, ScreenSettings, StoreSettings, Strategy, file,
 };
 
 /// What the flags say; `None` leaves a setting to the environment, the file or its default.
@@ -24,6 +24,7 @@ pub struct Overrides {
     pub offline: bool,
     pub cache_dtype: Option<CacheDtype>,
     pub dequantize: bool,
+    pub device: Option<DeviceChoice>,
     pub no_color: bool,
     pub budget: Option<ByteSize>,
     pub chunks: Option<usize>,
@@ -136,6 +137,8 @@ pub(super) struct Layer {
     pub model: Option<Given<ModelSource>>,
     pub cache_dtype: Option<Given<CacheDtype>>,
     pub dequantize: Option<Given<bool>>,
+    pub device: Option<Given<DeviceChoice>>,
+    pub gpu_dtype: Option<Given<CacheDtype>>,
     pub offline: Option<Given<bool>>,
     pub chunk_tokens: Option<Given<usize>>,
     pub max_file_bytes: Option<Given<u64>>,
@@ -150,6 +153,7 @@ pub(super) struct Layer {
     pub system_prompt: Option<Given<String>>,
     pub disk_bytes: Option<Given<u64>>,
     pub memory_bytes: Option<Given<u64>>,
+    pub gpu_memory_bytes: Option<Given<u64>>,
     pub theme: Option<Given<String>>,
     pub color: Option<Given<bool>>,
     pub mouse: Option<Given<bool>>,
@@ -244,6 +248,7 @@ impl Layer {
                 .transpose()?,
             cache_dtype: given("--cache-dtype", flags.cache_dtype),
             dequantize: given("--dequantize", flags.dequantize.then_some(true)),
+            device: given("--device", flags.device),
             offline: given("--offline", flags.offline.then_some(true)),
             chunks: given("--chunks", flags.chunks),
             strategy: given("--strategy", flags.strategy),
@@ -265,6 +270,8 @@ impl Layer {
             model: self.model.or(below.model),
             cache_dtype: self.cache_dtype.or(below.cache_dtype),
             dequantize: self.dequantize.or(below.dequantize),
+            device: self.device.or(below.device),
+            gpu_dtype: self.gpu_dtype.or(below.gpu_dtype),
             offline: self.offline.or(below.offline),
             chunk_tokens: self.chunk_tokens.or(below.chunk_tokens),
             max_file_bytes: self.max_file_bytes.or(below.max_file_bytes),
@@ -279,6 +286,7 @@ impl Layer {
             system_prompt: self.system_prompt.or(below.system_prompt),
             disk_bytes: self.disk_bytes.or(below.disk_bytes),
             memory_bytes: self.memory_bytes.or(below.memory_bytes),
+            gpu_memory_bytes: self.gpu_memory_bytes.or(below.gpu_memory_bytes),
             theme: self.theme.or(below.theme),
             color: self.color.or(below.color),
             mouse: self.mouse.or(below.mouse),
@@ -295,6 +303,8 @@ impl Layer {
                 source: or(self.model, default.model.source),
                 cache_dtype: or(self.cache_dtype, default.model.cache_dtype),
                 dequantize: or(self.dequantize, default.model.dequantize),
+                device: or(self.device, default.model.device),
+                gpu_dtype: or(self.gpu_dtype, default.model.gpu_dtype),
                 offline: or(self.offline, default.model.offline),
                 hub: default.model.hub,
             },
@@ -348,6 +358,7 @@ impl Layer {
             store: StoreSettings {
                 disk_bytes: or(self.disk_bytes, default.store.disk_bytes),
                 memory_bytes: or(self.memory_bytes, default.store.memory_bytes),
+                gpu_memory_bytes: or(self.gpu_memory_bytes, default.store.gpu_memory_bytes),
             },
             screen: ScreenSettings {
                 theme: or(self.theme, default.screen.theme),

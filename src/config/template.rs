@@ -6,8 +6,8 @@ use bytesize::ByteSize;
 use toml::Value;
 
 use super::{
-    AnswerSettings, CacheDtype, Config, CorpusSettings, HubAccess, ModelSettings, ModelSource, Paths,
-    ScreenSettings, StoreSettings, Strategy,
+    AnswerSettings, CacheDtype, Config, CorpusSettings, DeviceChoice, HubAccess, ModelSettings, ModelSource,
+    Paths, ScreenSettings, StoreSettings, Strategy,
 };
 
 /// Part of every cache's key: changing it makes every chunk be encoded again.
@@ -23,6 +23,8 @@ impl Config {
                 source: ModelSource::Default,
                 cache_dtype: CacheDtype::F16,
                 dequantize: false,
+                device: DeviceChoice::Auto,
+                gpu_dtype: CacheDtype::Bf16,
                 offline: false,
                 hub: HubAccess::default(),
             },
@@ -38,7 +40,7 @@ impl Config {
                 max_tokens: 256,
                 system_prompt: SYSTEM_PROMPT.to_owned(),
             },
-            store: StoreSettings { disk_bytes: 20 << 30, memory_bytes: 512 << 20 },
+            store: StoreSettings { disk_bytes: 20 << 30, memory_bytes: 512 << 20, gpu_memory_bytes: 2 << 30 },
             screen: ScreenSettings {
                 theme: "ansi".to_owned(),
                 color: true,
@@ -58,6 +60,10 @@ impl Config {
 source = {source}
 # turn quantised weights into f32 when loading: exact, larger, slower per token
 dequantize = {dequantize}
+# auto: a GPU where this build can use one and the model fits it; cpu; cuda, or cuda:1 for the second GPU
+device = {device}
+# number format of weights on a GPU: bf16, f16 or f32
+gpu_dtype = {gpu_dtype}
 # never use the network
 offline = {offline}
 
@@ -90,6 +96,8 @@ dtype = {dtype}
 budget = {budget}
 # most memory for caches kept between questions
 memory = {memory}
+# most memory of a GPU for the same
+gpu_memory = {gpu_memory}
 
 [screen]
 # ansi, dark, light, high-contrast, colour-blind or mono; auto: dark or light, as the terminal is;
@@ -104,6 +112,8 @@ mouse = {mouse}
 {keys}"#,
             source = quoted(&model.source.to_string()),
             dequantize = model.dequantize,
+            device = quoted(&model.device.to_string()),
+            gpu_dtype = quoted(model.gpu_dtype.name()),
             offline = model.offline,
             chunk_tokens = corpus.chunk_tokens,
             max_file_size = size(corpus.max_file_bytes),
@@ -118,6 +128,7 @@ mouse = {mouse}
             dtype = quoted(model.cache_dtype.name()),
             budget = size(store.disk_bytes),
             memory = size(store.memory_bytes),
+            gpu_memory = size(store.gpu_memory_bytes),
             theme = quoted(&screen.theme),
             color = screen.color,
             mouse = screen.mouse,

@@ -51,6 +51,18 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
 }
 
 #[test]
+fn a_device_is_named_in_the_file_or_by_a_flag() {
+    let file = "[model]\ndevice = 'cuda:1'\ngpu_dtype = 'f32'\n[cache]\ngpu_memory = '8GiB'\n";
+    let config = resolve(file, Overrides::default()).unwrap();
+    assert_eq!((config.model.device, config.model.gpu_dtype), (DeviceChoice::Cuda(1), CacheDtype::F32));
+    assert_eq!(config.store.gpu_memory_bytes, 8 << 30);
+    let flags = Overrides { device: Some(DeviceChoice::Cpu), ..Overrides::default() };
+    assert_eq!(resolve(file, flags).unwrap().model.device, DeviceChoice::Cpu);
+    let error = resolve("[model]\ndevice = 'gpu'\n", Overrides::default()).unwrap_err();
+    assert!(error.contains("`gpu` is none of auto, cpu, cuda, cuda:1"), "{error}");
+}
+
+#[test]
 fn errors_in_the_file_name_line_and_key() {
     let files = [
         "[answer]\n\nchunkz = 3\n",

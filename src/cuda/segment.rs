@@ -115,13 +115,23 @@ impl HostSegment {
 
     /// A copy, as the CPU's network and the store take it.
     pub fn to_segment(&self) -> KvSegment {
-        KvSegment { shape: self.shape, dtype: self.dtype, data: self.bytes().to_vec() }
+        KvSegment { shape: self.shape, dtype: self.dtype, data: self.bytes().to_vec().into() }
+    }
+}
+
+impl AsRef<[u8]> for HostSegment {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
     }
 }
 
 impl From<KvSegment> for HostSegment {
     fn from(segment: KvSegment) -> Self {
-        Self { shape: segment.shape, dtype: segment.dtype, memory: HostMemory::Pageable(segment.data) }
+        Self {
+            shape: segment.shape,
+            dtype: segment.dtype,
+            memory: HostMemory::Pageable(segment.data.to_vec()),
+        }
     }
 }
 

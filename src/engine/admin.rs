@@ -11,8 +11,9 @@ pub use super::{
     sample::sample_corpus,
 };
 use super::{
+    compute::{expected_name, load_on_cpu},
     protocol::Failure,
-    resources::{fingerprint, load_model},
+    resources::fingerprint,
     visible::visible,
 };
 pub use crate::store::maintain::{Outdated, Pruned as PruneReport, Verification as CacheVerification};
@@ -154,8 +155,8 @@ pub fn cache_prune(config: &Config, scope: PruneScope) -> Result<PruneReport, Fa
 
 /// The configured model's, when it is on this machine and can be used.
 fn current_fingerprint(config: &Config) -> Option<Fingerprint> {
-    let (model, _) = load_model(config).ok()?;
-    Some(fingerprint(&model, &config.model))
+    let (model, _) = load_on_cpu(config).ok()?;
+    Some(fingerprint(&model, &config.model, &expected_name(config)))
 }
 
 /// Makes sure that the configured model is on this machine, fetching it when it is not.

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    protocol::{Answer, CacheOrigin, EarlierTurn, Event, Failure, RequestId, StopReason},
+    compute::{Compute, Running},
+    protocol::{Answer, CacheOrigin, EarlierTurn, Event, Failure, FailureKind, RequestId, StopReason},
     resources::Loaded,
     retrieve::Retrieval,
     timing::{DecodeTiming, EncodeTiming, LoadTiming, PrefillTiming, Timings},
@@ -54,13 +55,26 @@ impl Asking<'_> {
         started: Instant,
     ) -> Result<(Answer, Vec<f32>), Failure> {
         let mut timings = Timings { retrieve_seconds: retrieval.seconds, ..Timings::default() };
-        let model = loaded.model.clone();
+        let (model, compute) = (loaded.model.clone(), loaded.compute.clone());
         let query = self.query(&model, retrieval)?;
-        let (mut session, origins) = match self.strategy {
-            Strategy::Full => {
-                (Session::empty(&model.network), vec![CacheOrigin::Unused; retrieval.hits.len()])
+        let (mut session, origins) = match (self.strategy, &compute) {
+            (Strategy::Full, _) => {
+                let prompt = full_prompt(&model, retrieval, &query)?;
+                let mut session = compute.empty(&model, prompt.len() + self.max_tokens)?;
+                let origins = vec![CacheOrigin::Unused; retrieval.hits.len()];
+                (self.emit)(Event::Loaded { id: self.id, origins: origins.clone() });
+                self.prefill(&mut session, &prompt, &mut timings)?;
+                (session, origins)
             }
-            Strategy::Concat | Strategy::Parallel | Strategy::Ape => {
+            #[cfg(feature = "cuda")]
+            (Strategy::Concat | Strategy::Parallel | Strategy::Ape, Compute::Gpu(gpu)) => {
+                check_fits(&model, self.strategy, retrieval, query.len())?;
+                let (session, origins) =
+                    self.prefilled_on_gpu(gpu, loaded, settings, retrieval, &query, &mut timings)?;
+                (self.emit)(Event::Loaded { id: self.id, origins: origins.clone() });
+                (Running::Gpu(session), origins)
+            }
+            (Strategy::Concat | Strategy::Parallel | Strategy::Ape, Compute::Cpu) => {
                 check_fits(&model, self.strategy, retrieval, query.len())?;
                 let context = self.gather(loaded, retrieval, &mut timings)?;
                 let assembling = Instant::now();
@@ -75,19 +89,13 @@ impl Asking<'_> {
                     self.max_tokens,
                 )?;
                 timings.assemble_seconds = assembling.elapsed().as_secs_f64();
+                (self.emit)(Event::Loaded { id: self.id, origins: context.origins.clone() });
+                let mut session = Running::Cpu(session);
+                self.prefill(&mut session, &query, &mut timings)?;
                 (session, context.origins)
             }
         };
-        (self.emit)(Event::Loaded { id: self.id, origins: origins.clone() });
-
-        let prompt = match self.strategy {
-            Strategy::Full => full_prompt(&model, retrieval, &query)?,
-            _ => query,
-        };
-        let prefilling = Instant::now();
-        session.prefill(&prompt, self.cancelled)?;
-        timings.prefill = PrefillTiming { seconds: prefilling.elapsed().as_secs_f64(), tokens: prompt.len() };
-        (self.emit)(Event::Prefilled { id: self.id, tokens: prompt.len() });
+        (self.emit)(Event::Prefilled { id: self.id, tokens: timings.prefill.tokens });
 
         let written = self.write(&model, &mut session, settings, started, &mut timings)?;
         timings.total_seconds = started.elapsed().as_secs_f64();
@@ -103,6 +111,13 @@ impl Asking<'_> {
             kept: None,
         };
         Ok((answer, written.first_logits))
+    }
+
+    fn prefill(&self, session: &mut Running, prompt: &[u32], timings: &mut Timings) -> Result<(), Failure> {
+        let prefilling = Instant::now();
+        session.prefill(prompt, self.cancelled)?;
+        timings.prefill = PrefillTiming { seconds: prefilling.elapsed().as_secs_f64(), tokens: prompt.len() };
+        Ok(())
     }
 
     /// Tokens of the question, with as much of the turns before as there is room for.
@@ -192,7 +207,7 @@ impl Asking<'_> {
     fn write(
         &self,
         model: &Model,
-        session: &mut Session,
+        session: &mut Running,
         settings: &AnswerSettings,
         started: Instant,
         timings: &mut Timings,
@@ -236,7 +251,7 @@ impl Asking<'_> {
             }
             if written.tokens.len() < self.max_tokens {
                 match session.prefill(&[token], self.cancelled) {
-                    Err(ModelError::Cancelled) => {
+                    Err(failure) if failure.kind == FailureKind::Cancelled => {
                         written.stop = StopReason::Cancelled;
                         break;
                     }
@@ -276,26 +291,34 @@ fn tally(
     timing: &mut LoadTiming,
     note: &mut dyn FnMut(String),
 ) -> Result<(Option<Arc<KvSegment>>, CacheOrigin), Failure> {
-    Ok(match result {
-        Ok((segment, Tier::Memory)) => {
-            timing.memory_hits += 1;
-            (Some(segment), CacheOrigin::Memory)
-        }
-        Ok((segment, Tier::Disk)) => {
-            timing.disk_hits += 1;
-            (Some(segment), CacheOrigin::Disk)
-        }
+    let (segment, result) = match result {
+        Ok((segment, Tier::Memory)) => (Some(segment), Ok(CacheOrigin::Memory)),
+        Ok((segment, Tier::Disk)) => (Some(segment), Ok(CacheOrigin::Disk)),
+        Err(error) => (None, Err(error)),
+    };
+    Ok((segment, count_load(result, timing, note)?))
+}
+
+/// Counts where a segment was found, or why it was not, and says where it then comes from.
+pub(super) fn count_load(
+    result: Result<CacheOrigin, LoadError>,
+    timing: &mut LoadTiming,
+    note: &mut dyn FnMut(String),
+) -> Result<CacheOrigin, Failure> {
+    match &result {
+        Ok(CacheOrigin::Memory) => timing.memory_hits += 1,
+        Ok(_) => timing.disk_hits += 1,
         Err(LoadError::Cancelled) => return Err(Failure::cancelled()),
-        Err(LoadError::Missing) => {
-            timing.misses += 1;
-            (None, CacheOrigin::Encoded)
-        }
+        Err(LoadError::Missing) => timing.misses += 1,
         Err(error) => {
             timing.damaged += 1;
             note(error.to_string());
-            (None, CacheOrigin::Repaired)
         }
-    })
+    }
+    Ok(result.unwrap_or_else(|error| match error {
+        LoadError::Missing => CacheOrigin::Encoded,
+        _ => CacheOrigin::Repaired,
+    }))
 }
 
 /// Encodes one chunk and puts it into the cache.
@@ -306,11 +329,54 @@ pub(super) fn encode_chunk(
     cancelled: Cancelled,
     note: &mut dyn FnMut(String),
 ) -> Result<Arc<KvSegment>, Failure> {
+    let mut segments = encode_chunks(loaded, &[(id, text)], cancelled, note)?;
+    segments.pop().ok_or_else(|| ModelError::Internal("a chunk was not encoded").into())
+}
+
+/// Encodes chunks, side by side where the model runs on a GPU, and puts them into the cache.
+pub(super) fn encode_chunks(
+    loaded: &mut Loaded,
+    chunks: &[(ChunkId, &str)],
+    cancelled: Cancelled,
+    note: &mut dyn FnMut(String),
+) -> Result<Vec<Arc<KvSegment>>, Failure> {
     let model = loaded.model.clone();
-    let tokens = model.prompt.chunk(text, &model.tokenizer)?;
-    let segment = Arc::new(loaded.encoder(cancelled, note)?.encode(&tokens, cancelled)?);
-    loaded.keep(SegmentId::Chunk(id), segment.clone());
-    Ok(segment)
+    let mut tokens = Vec::new();
+    for (id, text) in chunks {
+        tokens.push((SegmentId::Chunk(*id), model.prompt.chunk(text, &model.tokenizer)?));
+    }
+    match loaded.compute.clone() {
+        #[cfg(feature = "cuda")]
+        Compute::Gpu(gpu) => {
+            let encoded = encode_on_gpu(&gpu, loaded, &tokens, cancelled, note)?;
+            Ok(encoded.into_iter().map(super::gpu::stored).collect())
+        }
+        Compute::Cpu => {
+            let mut segments = Vec::new();
+            for (id, tokens) in tokens {
+                let segment = Arc::new(loaded.encoder(cancelled, note)?.encode(&tokens, cancelled)?);
+                loaded.keep(id, segment.clone());
+                segments.push(segment);
+            }
+            Ok(segments)
+        }
+    }
+}
+
+/// Encodes chunks on a GPU and puts them into the cache.
+#[cfg(feature = "cuda")]
+pub(super) fn encode_on_gpu(
+    gpu: &super::gpu::GpuModel,
+    loaded: &Loaded,
+    chunks: &[(SegmentId, Vec<u32>)],
+    cancelled: Cancelled,
+    note: &mut dyn FnMut(String),
+) -> Result<Vec<Arc<crate::cuda::segment::HostSegment>>, Failure> {
+    let segments = gpu.encode(loaded, chunks, cancelled, note)?;
+    for ((id, _), segment) in chunks.iter().zip(&segments) {
+        loaded.keep(*id, super::gpu::stored(segment.clone()));
+    }
+    Ok(segments)
 }
 
 /// Whether the prefix, the chunks and a question of so many tokens fit the model's context, found out before a chunk
@@ -355,7 +421,7 @@ fn full_prompt(model: &Model, retrieval: &Retrieval, query: &[u32]) -> Result<Ve
     Ok(tokens)
 }
 
-fn placement(strategy: Strategy, settings: &AnswerSettings) -> (Placement, ApeScaling) {
+pub(super) fn placement(strategy: Strategy, settings: &AnswerSettings) -> (Placement, ApeScaling) {
     match strategy {
         Strategy::Full | Strategy::Concat => (Placement::Running, ApeScaling::NONE),
         Strategy::Parallel => (Placement::Shared, ApeScaling::NONE),

@@ -1,5 +1,8 @@
 //! Checks what Gibbon needs and says what to do where something is missing.
 
+#[cfg(feature = "cuda")]
+mod gpu;
+
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -7,8 +10,8 @@ use std::{
 
 use super::{
     admin::{Check, CheckStatus},
+    compute::load_on_cpu,
     protocol::Failure,
-    resources::load_model,
     visible::visible,
 };
 use crate::{
@@ -25,9 +28,12 @@ const LOW_SPACE_BYTES: u64 = 2 << 30;
 pub fn doctor(config: &Config) -> Vec<Check> {
     let mut checks = vec![processor(), data_directory(&config.paths.data), space(&config.paths.data)];
     checks.push(model_source(config));
-    if let Ok((model, _)) = load_model(config) {
-        checks.push(loaded_model(&model, config));
+    let model = load_on_cpu(config).ok();
+    if let Some((model, _)) = &model {
+        checks.push(loaded_model(model, config));
     }
+    #[cfg(feature = "cuda")]
+    checks.push(gpu::check(config, model.as_ref().map(|(model, _)| model)));
     checks.extend([index(&config.paths.data), cache(config)]);
     checks
 }

@@ -1,4 +1,5 @@
-//! Encoding in the background: the chunks whose cache is missing, one at a time, for as long as the budget lasts.
+//! Encoding in the background: the chunks whose cache is missing, one at a time, or a batch at a time on a GPU, for as
+//! long as the budget lasts.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -7,7 +8,7 @@ use std::{
 };
 
 use super::{
-    answer::encode_chunk,
+    answer::encode_chunks,
     control::Control,
     keeper::Events,
     protocol::{
@@ -17,7 +18,7 @@ use super::{
     resources::Resources,
     visible::visible,
 };
-use crate::{catalogue::ChunkSummary, store::key::SegmentId};
+use crate::{catalogue::ChunkSummary, corpus::ChunkId, store::key::SegmentId};
 
 /// Tokens below which an encoding says nothing about how fast this machine is.
 const MEASURED_TOKENS: usize = 256;
@@ -124,7 +125,7 @@ impl EncodeJob {
         }
     }
 
-    /// Encodes one chunk; the report when there is none left, no room for one, or the run was cancelled.
+    /// Encodes the next chunks; the report when there are none left, no room for one, or the run was cancelled.
     ///
     /// # Errors
     /// When the model fails, or the cache cannot be written: the chunks already encoded stay.
@@ -146,25 +147,17 @@ impl EncodeJob {
         Ok(None)
     }
 
+    /// Encodes the next chunks: one, or as many side by side as a GPU takes at once.
     fn encode(
         &mut self,
         next: ChunkSummary,
         resources: &mut Resources,
         events: &Events,
     ) -> Result<(), Failure> {
-        let loaded = resources.loaded()?;
-        if loaded.cannot_write() || !loaded.has_room(next.tokens)? {
-            self.pending.push_front(next);
-            self.leave();
+        let batch = self.batch(next, resources)?;
+        if batch.is_empty() {
             return Ok(());
         }
-        // A question may have needed it meanwhile.
-        if loaded.store.contains(SegmentId::Chunk(next.id)) {
-            self.done_tokens += next.tokens as u64;
-            return Ok(());
-        }
-        // A chunk that is gone by now needs no cache.
-        let Some(record) = resources.reader()?.chunk(next.id)? else { return Ok(()) };
         let control = self.control.clone();
         let mut note = |message: String| {
             let message = visible(&message).into_owned();
@@ -173,22 +166,59 @@ impl EncodeJob {
         };
         let loaded = resources.loaded()?;
         let cancelled = || control.is_cancelled();
-        match encode_chunk(loaded, next.id, &record.chunk.text, &cancelled, &mut note) {
-            Ok(segment) => {
-                self.report.chunks_encoded += 1;
-                self.report.tokens_encoded += segment.shape.tokens;
-                self.done_tokens += next.tokens as u64;
+        let texts: Vec<(ChunkId, &str)> =
+            batch.iter().map(|(chunk, text)| (chunk.id, text.as_str())).collect();
+        match encode_chunks(loaded, &texts, &cancelled, &mut note) {
+            Ok(segments) => {
+                self.report.chunks_encoded += segments.len();
+                self.report.tokens_encoded += segments.iter().map(|s| s.shape.tokens).sum::<usize>();
+                self.done_tokens += batch.iter().map(|(chunk, _)| chunk.tokens as u64).sum::<u64>();
                 self.cache_bytes = loaded.store.usage()?.bytes;
                 self.tell(events);
                 Ok(())
             }
             // The next step sees the switch.
             Err(failure) if failure.kind == FailureKind::Cancelled => {
-                self.pending.push_front(next);
+                for (chunk, _) in batch.into_iter().rev() {
+                    self.pending.push_front(chunk);
+                }
                 Ok(())
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// The chunks to be encoded together, with their texts: `next` and what follows it, as far as they have no cache yet,
+    /// are still there, and find room. None, and nothing pending any more, where not even `next` finds room.
+    fn batch(
+        &mut self,
+        next: ChunkSummary,
+        resources: &mut Resources,
+    ) -> Result<Vec<(ChunkSummary, String)>, Failure> {
+        let (mut batch, mut tokens, mut next) = (Vec::new(), 0, Some(next));
+        while let Some(chunk) = next.take() {
+            let loaded = resources.loaded()?;
+            if loaded.cannot_write() || !loaded.has_room(tokens + chunk.tokens)? {
+                self.pending.push_front(chunk);
+                if batch.is_empty() {
+                    self.leave();
+                }
+                break;
+            }
+            let most = loaded.batch_tokens();
+            // A question may have needed it meanwhile.
+            if loaded.store.contains(SegmentId::Chunk(chunk.id)) {
+                self.done_tokens += chunk.tokens as u64;
+            } else if let Some(record) = resources.reader()?.chunk(chunk.id)? {
+                // A chunk that is gone by now needs no cache.
+                tokens += chunk.tokens;
+                batch.push((chunk, record.chunk.text));
+            }
+            if self.pending.front().is_some_and(|chunk| tokens + chunk.tokens <= most) {
+                next = self.pending.pop_front();
+            }
+        }
+        Ok(batch)
     }
 
     /// Says how far the encoding has come.

@@ -6,6 +6,8 @@ use super::{
     protocol::{Failure, FailureKind},
     visible::visible,
 };
+#[cfg(feature = "cuda")]
+use crate::cuda::CudaError;
 use crate::{
     catalogue::CatalogueError,
     corpus::walk::WalkError,
@@ -50,6 +52,35 @@ impl From<ModelError> for Failure {
             ModelError::Internal(_) | ModelError::Compute(_) => {
                 (FailureKind::Internal, "This is a defect of Gibbon; please report it with the log file.")
             }
+        };
+        Self::new(kind, error.to_string(), hint)
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl From<CudaError> for Failure {
+    fn from(error: CudaError) -> Self {
+        let (kind, hint) = match &error {
+            CudaError::Cancelled => return Self::cancelled(),
+            CudaError::ContextTooLong { .. } | CudaError::ContextDoesNotFit { .. } => (
+                FailureKind::ContextTooLong,
+                "Use fewer chunks (-k) or a shorter question, or run on the CPU with --device cpu.",
+            ),
+            CudaError::OutOfMemory { .. } | CudaError::OutOfPinnedMemory { .. } => (
+                FailureKind::UnsupportedModel,
+                "Close what else uses the GPU, choose a smaller model, or run on the CPU with --device cpu.",
+            ),
+            CudaError::MissingLibrary { .. }
+            | CudaError::NoDevice { .. }
+            | CudaError::OldDriver { .. }
+            | CudaError::OldDevice { .. } => (
+                FailureKind::UnsupportedModel,
+                "Install NVIDIA's driver and CUDA 12.8 or later (cuBLAS and NVRTC), or use --device cpu.",
+            ),
+            _ => (
+                FailureKind::Internal,
+                "This is a defect of Gibbon or of the driver; please report it with the log file. --device cpu works without the GPU.",
+            ),
         };
         Self::new(kind, error.to_string(), hint)
     }

@@ -3,19 +3,26 @@
 //! [`protocol`] is what passes through the door and [`timing`] the measurements in it; [`admin`] is what front ends
 //! can do without a running engine; [`export`] turns what they got into text to keep. Inside, `handle` starts the
 //! threads, `lookup` runs the one for the catalogue and `worker` the others, `control` lets a front end cancel and pause
-//! what they do; `ingest` turns files into searchable chunks,
+//! what they do; `gpu_bench` measures a GPU; `ingest` turns files into searchable chunks,
 //! `encode` chunks into cached segments, `retrieve` finds a question's chunks, `answer` turns both into an answer, and `compare` does that in several ways.
 
 pub mod admin;
 mod answer;
 mod chats;
 mod compare;
+mod compute;
 mod control;
 mod divergence;
 mod doctor;
 mod encode;
 pub mod export;
 mod failure;
+#[cfg(feature = "cuda")]
+mod gpu;
+#[cfg(feature = "cuda")]
+mod gpu_answer;
+#[cfg(feature = "cuda")]
+pub mod gpu_bench;
 mod handle;
 mod ingest;
 mod keeper;

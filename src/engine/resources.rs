@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
+    compute::{self, Compute},
     keeper::{Events, SegmentWriter},
     protocol::{Event, Failure, ModelSummary, Status},
 };
@@ -12,7 +13,6 @@ use crate::{
     index::Reader,
     model::{
         Model,
-        hub::{self, ModelFiles},
         kv::KvSegment,
         session::{Cancelled, Encoder, encode_prefix},
     },
@@ -39,6 +39,8 @@ pub(super) struct Resources {
 pub(super) struct Loaded {
     pub model: Arc<Model>,
     pub store: Arc<Store>,
+    /// Where the model runs.
+    pub compute: Compute,
     pub name: String,
     fingerprint: Fingerprint,
     writer: SegmentWriter,
@@ -135,8 +137,8 @@ fn opened<T>(slot: &mut Option<T>, open: impl FnOnce() -> Result<T, Failure>) ->
 impl Loaded {
     fn new(config: &Config, events: Events) -> Result<Self, Failure> {
         let began = Instant::now();
-        let (model, name) = load_model(config)?;
-        let fingerprint = fingerprint(&model, &config.model);
+        let (model, name, compute) = compute::load(config)?;
+        let fingerprint = fingerprint(&model, &config.model, &compute.name());
         tracing::info!(
             model = %super::visible(&name),
             parameters = model.parameters,
@@ -144,12 +146,17 @@ impl Loaded {
             "model loaded"
         );
         let target = StoreTarget { fingerprint, layout: layout(&model, &config.model), model: name.clone() };
-        let store = Arc::new(Store::open(&config.paths.data, &config.store, target)?);
+        let mut settings = config.store.clone();
+        if !matches!(compute, Compute::Cpu) {
+            // What is kept in memory is kept where the GPU can copy from.
+            settings.memory_bytes = 0;
+        }
+        let store = Arc::new(Store::open(&config.paths.data, &settings, target)?);
         if let Some(message) = outdated_message(store.outdated()) {
             let _ = events.send(Event::Warning { id: None, message });
         }
         let writer = SegmentWriter::start(store.clone(), WriterLimits::default(), events);
-        Ok(Self { model: Arc::new(model), store, name, fingerprint, writer, prefix: None })
+        Ok(Self { model: Arc::new(model), store, compute, name, fingerprint, writer, prefix: None })
     }
 
     pub fn summary(&self) -> ModelSummary {
@@ -189,6 +196,15 @@ impl Loaded {
         };
         self.prefix = Some(prefix.clone());
         Ok(prefix)
+    }
+
+    /// Most tokens that are encoded together; 0 for one chunk at a time.
+    pub fn batch_tokens(&self) -> usize {
+        match &self.compute {
+            Compute::Cpu => 0,
+            #[cfg(feature = "cuda")]
+            Compute::Gpu(_) => super::gpu::BATCH_TOKENS,
+        }
     }
 
     /// Whether the prefix is in memory already.
@@ -254,22 +270,11 @@ fn outdated_message(Outdated { files, bytes }: Outdated) -> Option<String> {
     })
 }
 
-/// Loads the model that the configuration names, and says what it is called.
-pub(super) fn load_model(config: &Config) -> Result<(Model, String), Failure> {
-    let found = hub::locate(&config.model, &config.paths.data)?;
-    let system = &config.answer.system_prompt;
-    let model = match &found.files {
-        ModelFiles::Gguf(path) => Model::from_gguf(path, config.model.dequantize, system)?,
-        ModelFiles::Directory(path) => Model::from_directory(path, system)?,
-    };
-    Ok((model, found.name))
-}
-
-/// Names the caches that this model can use with this prefix and these settings.
-pub(super) fn fingerprint(model: &Model, settings: &ModelSettings) -> Fingerprint {
+/// Names the caches that this model can use with this prefix, these settings and where it runs.
+pub(super) fn fingerprint(model: &Model, settings: &ModelSettings, compute: &str) -> Fingerprint {
     let rope = blake3::hash(&model.network.rope.identity()).to_hex();
     let compute =
-        format!("{PROMPT_FORMAT} {}", if settings.dequantize { "dequantized" } else { "as stored" });
+        format!("{PROMPT_FORMAT} {}{compute}", if settings.dequantize { "dequantized" } else { "as stored" });
     Fingerprint::of(&FingerprintParts {
         weights: model.identity,
         tokenizer: &model.tokenizer.identity(),

@@ -62,6 +62,11 @@ impl Matrix {
         Ok(Self { rows, columns, weights })
     }
 
+    /// A matrix without rows, where the weights are elsewhere.
+    pub fn empty() -> Self {
+        Self { rows: 0, columns: 0, weights: Weights::Dense(Arc::default()) }
+    }
+
     /// Numbers of one output.
     pub fn rows(&self) -> usize {
         self.rows

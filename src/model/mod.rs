@@ -64,6 +64,9 @@ pub enum ModelError {
     Compute(#[from] candle_core::Error),
 }
 
+/// Takes a model's weights to another device and says whether it has; then no network is made of them here.
+pub type Elsewhere<'a> = &'a mut (dyn FnMut(&ModelConfig, &Weights) -> bool + Send);
+
 /// A model ready to encode and answer.
 pub struct Model {
     pub network: Network,
@@ -77,12 +80,18 @@ pub struct Model {
 
 impl Model {
     /// Loads a GGUF file, with its tokenizer and chat template. With `dequantize` its weights are used in f32.
-    pub fn from_gguf(path: &Path, dequantize: bool, system_prompt: &str) -> Result<Self, ModelError> {
+    /// What `elsewhere` takes stays there.
+    pub fn from_gguf(
+        path: &Path,
+        dequantize: bool,
+        system_prompt: &str,
+        elsewhere: Elsewhere,
+    ) -> Result<Self, ModelError> {
         // Hashing takes about as long as everything else together.
         let (identity, loaded) = rayon::join(
             || weights::identity(&[path.to_owned()]),
             || {
-                let (network, content, parameters) = load_gguf(path, dequantize)?;
+                let (network, content, parameters) = gguf(path, dequantize, elsewhere)?;
                 let tokenizer = Tokenizer::from_gguf(&content, &network.config.stop_tokens)?;
                 Ok::<_, ModelError>((network, content, parameters, tokenizer))
             },
@@ -105,9 +114,13 @@ impl Model {
     }
 
     /// Loads a directory as the Hub publishes it: `config.json`, `tokenizer.json`, `tokenizer_config.json` and
-    /// safetensors.
-    pub fn from_directory(directory: &Path, system_prompt: &str) -> Result<Self, ModelError> {
-        let (network, files, parameters) = load_directory(directory)?;
+    /// safetensors. What `elsewhere` takes of the weights stays there.
+    pub fn from_directory(
+        directory: &Path,
+        system_prompt: &str,
+        elsewhere: Elsewhere,
+    ) -> Result<Self, ModelError> {
+        let (network, files, parameters) = self::directory(directory, elsewhere)?;
         let tokenizer = Tokenizer::from_directory(directory, &network.config.stop_tokens)?;
         let settings = match std::fs::read_to_string(directory.join("tokenizer_config.json")) {
             Ok(json) => serde_json::from_str(&json)
@@ -137,6 +150,14 @@ impl Model {
 
 /// The network of a GGUF file, the file's metadata, and the number of its parameters.
 pub fn load_gguf(path: &Path, dequantize: bool) -> Result<(Network, gguf_file::Content, u64), ModelError> {
+    gguf(path, dequantize, &mut |_, _| false)
+}
+
+fn gguf(
+    path: &Path,
+    dequantize: bool,
+    elsewhere: Elsewhere,
+) -> Result<(Network, gguf_file::Content, u64), ModelError> {
     let read = |error| ModelError::Read { path: path.to_owned(), error };
     let mut file = File::open(path).map_err(read)?;
     let content = gguf_file::Content::read(&mut BufReader::new(&mut file))
@@ -145,11 +166,15 @@ pub fn load_gguf(path: &Path, dequantize: bool) -> Result<(Network, gguf_file::C
     let weights = Weights::from_gguf(&content, &mut file, dequantize)
         .map_err(|e| ModelError::BadFile(format!("{}: {e}", path.display())))?;
     let parameters = weights.parameters();
-    Ok((Network::new(config, &weights)?, content, parameters))
+    Ok((network(config, &weights, elsewhere)?, content, parameters))
 }
 
 /// The network of a directory with `config.json` and safetensors, the weights' files, and the number of parameters.
 pub fn load_directory(directory: &Path) -> Result<(Network, Vec<PathBuf>, u64), ModelError> {
+    self::directory(directory, &mut |_, _| false)
+}
+
+fn directory(directory: &Path, elsewhere: Elsewhere) -> Result<(Network, Vec<PathBuf>, u64), ModelError> {
     let read = |path: &Path, error| ModelError::Read { path: path.to_owned(), error };
     let path = directory.join("config.json");
     let json = std::fs::read_to_string(&path).map_err(|error| read(&path, error))?;
@@ -166,5 +191,12 @@ pub fn load_directory(directory: &Path) -> Result<(Network, Vec<PathBuf>, u64), 
     }
     let weights = Weights::from_safetensors(&files)?;
     let parameters = weights.parameters();
-    Ok((Network::new(config, &weights)?, files, parameters))
+    Ok((network(config, &weights, elsewhere)?, files, parameters))
+}
+
+fn network(config: ModelConfig, weights: &Weights, elsewhere: Elsewhere) -> Result<Network, ModelError> {
+    if elsewhere(&config, weights) {
+        return Network::without_weights(config, weights);
+    }
+    Network::new(config, weights)
 }

@@ -95,6 +95,16 @@ impl Network {
         Ok(Self { config, rope, embedding, layers, norm, output })
     }
 
+    /// A network whose weights are on another device: it knows its shape and its rotations, and runs nothing.
+    pub fn without_weights(mut config: ModelConfig, weights: &Weights) -> Result<Self, ModelError> {
+        if let Some(divisors) = weights.rope_divisors()? {
+            config.rope_scaling = RopeScaling::Divisors(divisors);
+        }
+        let rope = Rope::of(&config);
+        let (embedding, output) = (Matrix::empty(), Linear { matrix: Matrix::empty(), bias: None });
+        Ok(Self { config, rope, embedding, layers: Vec::new(), norm: Vec::new(), output })
+    }
+
     /// The layers, first to last.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
@@ -130,6 +140,9 @@ impl Network {
     ) -> Result<Vec<f32>, ModelError> {
         if let Some(unknown) = tokens.iter().find(|id| **id as usize >= self.config.vocabulary) {
             return Err(ModelError::BadFile(format!("token {unknown} is not in the vocabulary")));
+        }
+        if self.layers.is_empty() {
+            return Err(ModelError::Internal("a network whose weights are elsewhere"));
         }
         if tokens.is_empty() {
             return Err(ModelError::Internal("no tokens to run"));

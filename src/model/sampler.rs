@@ -1,9 +1,17 @@
 //! Choosing the next token.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling};
 
 use super::ModelError;
+
+/// Logits of the next token, `[vocabulary]`.
+pub type Logits = Tensor;
+
+/// Logits that were computed elsewhere.
+pub fn logits(values: &[f32]) -> Result<Logits, ModelError> {
+    Ok(Tensor::from_slice(values, values.len(), &Device::Cpu)?)
+}
 
 /// Chooses tokens: the most likely one, or at random with a fixed seed.
 pub struct Sampler(LogitsProcessor);
@@ -20,7 +28,7 @@ impl Sampler {
     }
 
     /// A token from logits `[vocabulary]`.
-    pub fn choose(&mut self, logits: &Tensor) -> Result<u32, ModelError> {
+    pub fn choose(&mut self, logits: &Logits) -> Result<u32, ModelError> {
         Ok(self.0.sample(logits)?)
     }
 }

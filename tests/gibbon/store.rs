@@ -55,7 +55,7 @@ impl Data {
     }
 
     fn store_of(&self, fingerprint: Fingerprint, files: u64, memory_bytes: u64) -> Store {
-        let settings = StoreSettings { disk_bytes: files * FILE_BYTES, memory_bytes };
+        let settings = StoreSettings { disk_bytes: files * FILE_BYTES, memory_bytes, gpu_memory_bytes: 0 };
         let target = StoreTarget { fingerprint, layout: LAYOUT, model: "a model".into() };
         Store::open(self.path(), &settings, target).unwrap()
     }

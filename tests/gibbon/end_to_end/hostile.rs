@@ -100,7 +100,8 @@ fn nor_does_it_in_an_error() {
 fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
     MODEL.get_or_init(|| {
-        Model::from_gguf(&default_model(), false, "Answer.").expect("the default model loads")
+        Model::from_gguf(&default_model(), false, "Answer.", &mut |_, _| false)
+            .expect("the default model loads")
     })
 }
 

@@ -33,7 +33,7 @@ fn in_child() -> Option<PathBuf> {
 }
 
 fn open_in_child(path: &Path) -> Store {
-    let settings = StoreSettings { disk_bytes: 50 * FILE_BYTES, memory_bytes: 0 };
+    let settings = StoreSettings { disk_bytes: 50 * FILE_BYTES, memory_bytes: 0, gpu_memory_bytes: 0 };
     Store::open(
         path,
         &settings,
