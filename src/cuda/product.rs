@@ -1,6 +1,9 @@
 //! Products of matrices by cuBLAS, for more rows than [`super::kernels::Kernels::gemv`] takes.
 
-use std::{ffi::c_void, sync::Mutex};
+use std::{
+    ffi::c_void,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use cudarc::cublas::{
     result::{self, CublasError},
@@ -48,6 +51,14 @@ pub(super) struct Blas {
     handle: Mutex<Handle>,
     /// Set explicitly, so that no call allocates.
     _workspace: DeviceBuffer,
+    context: Arc<Context>,
+}
+
+impl Drop for Blas {
+    fn drop(&mut self) {
+        // The handle is about to end, which takes its context. Nobody can be told of a failure.
+        let _ = self.context.bind();
+    }
 }
 
 struct Handle(sys::cublasHandle_t);
@@ -71,7 +82,7 @@ impl Blas {
         Err(CudaError::MissingLibrary { library: "cuBLAS (libcublas, of the CUDA toolkit)" })
     }
 
-    pub(super) fn new(context: &std::sync::Arc<Context>, stream: &Stream) -> Result<Self, CudaError> {
+    pub(super) fn new(context: &Arc<Context>, stream: &Stream) -> Result<Self, CudaError> {
         context.bind()?;
         let handle = Handle(checked("cublasCreate", result::create_handle())?);
         let workspace = DeviceBuffer::new(context, WORKSPACE)?;
@@ -88,7 +99,7 @@ impl Blas {
             let exact = sys::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
             checked("cublasSetMathMode", sys::cublasSetMathMode(handle.0, exact).result())?;
         }
-        Ok(Self { handle: Mutex::new(handle), _workspace: workspace })
+        Ok(Self { handle: Mutex::new(handle), _workspace: workspace, context: context.clone() })
     }
 
     pub(super) fn run(&self, gemm: &Gemm) -> Result<(), CudaError> {
@@ -107,7 +118,7 @@ impl Blas {
             GemmOutput::AddF32 => (sys::cudaDataType::CUDA_R_32F, 1.0),
         };
         let alpha = 1f32;
-        let handle = self.handle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the handle is alive; the addresses are the caller's. cuBLAS counts in columns, and what is row after
         // row to us is the transpose to it, so it is asked for outputᵀ = weight · inputᵀ.
         let status = unsafe {

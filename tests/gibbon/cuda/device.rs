@@ -8,20 +8,42 @@ use std::{
 use gibbon::{
     config::CacheDtype,
     cuda::{
+        compile,
         device::{Gpu, Pointer},
-        kernels::Kernels,
+        kernels::{self, Kernels, SOURCES},
         memory::DeviceBuffer,
     },
     model::rope::{Rope, RopeLayout, RopeScaling},
 };
+use rayon::prelude::*;
 
 pub const ELEMENTS: [CacheDtype; 3] = [CacheDtype::F32, CacheDtype::F16, CacheDtype::Bf16];
 pub const LAYOUTS: [RopeLayout; 2] = [RopeLayout::Interleaved, RopeLayout::Halves];
 
-/// The first GPU, opened once for all tests.
+/// Head dimensions that fill a thread's pairs in each way there is, 96 with idle lanes, and most models'.
+pub const DIMENSIONS: [usize; 5] = [16, 24, 64, 96, 128];
+
+/// The first GPU, opened once for all tests, with the kernels that they use.
 pub fn gpu() -> &'static Arc<Gpu> {
     static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
-    GPU.get_or_init(|| Gpu::open(0).expect("the GPU opens"))
+    GPU.get_or_init(|| {
+        let gpu = Gpu::open(0).expect("the GPU opens");
+        compile_all(gpu.architecture());
+        gpu
+    })
+}
+
+/// Compiles what the tests use, as far as it is not kept, side by side: one after the other it takes minutes.
+pub fn compile_all(architecture: u32) {
+    let both = ELEMENTS.into_iter().flat_map(|element| LAYOUTS.map(|layout| (element, layout)));
+    let used: Vec<_> = both
+        .flat_map(|(element, layout)| DIMENSIONS.map(|head_dim| (element, head_dim, layout)))
+        .flat_map(|used| SOURCES.map(|source| (source, used)))
+        .collect();
+    used.into_par_iter().for_each(|(source, (element, head_dim, layout))| {
+        let target = kernels::target(architecture, element, head_dim, layout);
+        compile::cubin(source, &target, Some(&kernel_folder())).expect("the kernels compile");
+    });
 }
 
 /// Where compiled kernels are kept between runs: `GIBBON_TEST_KERNELS`, or a folder of Cargo's.

@@ -11,12 +11,10 @@ use gibbon::{
 };
 
 use super::device::{
-    ELEMENTS, LAYOUTS, Output, Random, angles, assert_close, assert_same, bytes_of, gpu, kernels,
+    DIMENSIONS, ELEMENTS, LAYOUTS, Output, Random, angles, assert_close, assert_same, bytes_of, gpu, kernels,
     numbers_from, rope, rounded, step, upload, upload_counts,
 };
 
-/// Head dimensions that fill a thread's pairs in each way there is, 96 with idle lanes; three of the models' own.
-const DIMENSIONS: [usize; 5] = [16, 24, 64, 96, 128];
 const POSITIONS: u32 = 600;
 
 #[test]

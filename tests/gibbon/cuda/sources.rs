@@ -12,7 +12,7 @@ use gibbon::{
     },
 };
 
-use super::device::{ELEMENTS, LAYOUTS, kernel_folder};
+use super::device::{ELEMENTS, LAYOUTS, compile_all, kernel_folder};
 
 /// Whether NVRTC is here; without it the tests below have nothing to look at.
 fn compiler() -> bool {
@@ -41,6 +41,15 @@ fn the_sources_compile_for_every_type_on_old_and_new_architectures() {
                 assert!(cubin.starts_with(b"\x7fELF"), "{} for {target:?}", source.name);
             }
         }
+    }
+}
+
+/// What the tests on a GPU would compile first, so that it can be taken to a machine with one (`GIBBON_TEST_KERNELS`).
+#[test]
+#[ignore = "takes minutes"]
+fn all_kernels_that_the_tests_use_compile_for_compute_capability_9_0() {
+    if compiler() {
+        compile_all(90);
     }
 }
 
