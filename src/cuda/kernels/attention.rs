@@ -283,7 +283,7 @@ impl Kernels {
     }
 
     /// Into how many parts to cut `shared` and `own` keys so that one [`Self::attend`] of one sequence of `tokens` tokens
-    /// keeps the device busy. Most that it ever gives: one part for each [`KEYS_PER_SPLIT`] keys begun.
+    /// keeps the device busy. Most that it ever gives: one part for each 256 keys begun.
     pub fn plan_splits(
         &self,
         tokens: usize,

@@ -83,18 +83,18 @@ fn a_kept_cubin_is_read_again_and_a_damaged_one_made_again() {
     assert_eq!(files().len(), 1);
     let file = files().remove(0);
     let whole = fs::read(&file).unwrap();
-    let damages: [&dyn Fn(&mut Vec<u8>); 4] = [
-        &|_| (),
-        &|bytes| *bytes.last_mut().unwrap() ^= 1,
-        &|bytes| bytes.truncate(bytes.len() / 2),
-        &|bytes| bytes.clear(),
+    let damages: [fn(&mut Vec<u8>); 4] = [
+        |_| (),
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
+        |bytes| bytes.truncate(bytes.len() / 2),
+        |bytes| bytes.clear(),
     ];
     for damage in damages {
         let mut bytes = whole.clone();
         damage(&mut bytes);
         fs::write(&file, bytes).unwrap();
         assert_eq!(compile::cubin(source, &target, Some(&folder)).unwrap(), made);
-        assert_eq!(files(), [file.clone()]);
+        assert_eq!(files(), std::slice::from_ref(&file));
         assert_eq!(fs::read(&file).unwrap(), whole);
     }
     // Another target is another file.
