@@ -208,7 +208,7 @@ impl<'a> Pass<'a> {
     /// Adds what attention gave, multiplied, to the residual stream.
     pub fn attention_output(&self, layer: &LayerWeights) -> Result<(), CudaError> {
         let (input, columns) = (self.activations.normed, self.tools.shape.query_width());
-        self.added_product(GemvInput::Element(input), input, layer.output, columns)?;
+        self.added_product(layer.output, input, columns)?;
         self.add_bias(layer.output_bias)
     }
 
@@ -216,14 +216,17 @@ impl<'a> Pass<'a> {
         let Tools { gpu, kernels, shape, .. } = self.tools;
         let Activations { projected: gate_up, query: activated, .. } = self.activations;
         let width = shape.feed_forward;
-        self.normed_product(layer.feed_forward_norm, layer.gate_up, 2 * width)?;
-        if layer.gate_up_bias != 0 {
-            kernels.add_bias_element(gpu.compute(), gate_up, layer.gate_up_bias, self.tokens, 2 * width)?;
-        }
-        if !self.are_few() {
+        if self.are_few() && layer.gate_up_bias == 0 {
+            self.gated_product(layer)?;
+        } else {
+            self.normed_product(layer.feed_forward_norm, layer.gate_up, 2 * width)?;
+            if layer.gate_up_bias != 0 {
+                let bias = layer.gate_up_bias;
+                kernels.add_bias_element(gpu.compute(), gate_up, bias, self.tokens, 2 * width)?;
+            }
             kernels.silu_multiply(gpu.compute(), activated, gate_up, self.tokens, width)?;
         }
-        self.added_product(GemvInput::GateUp(gate_up), activated, layer.down, width)?;
+        self.added_product(layer.down, activated, width)?;
         self.add_bias(layer.down_bias)
     }
 
@@ -262,23 +265,31 @@ impl<'a> Pass<'a> {
         gpu.gemm(&Gemm { element, weight, input: normed, output: projected, kind, tokens, rows, columns })
     }
 
-    /// Adds products with `weight`, `[hidden, columns]`, to the residual stream: of `few` for a few tokens, and of
-    /// `many`, E `[tokens, columns]`, for many.
-    fn added_product(
-        &self,
-        few: GemvInput,
-        many: Pointer,
-        weight: Pointer,
-        columns: usize,
-    ) -> Result<(), CudaError> {
+    /// The feed-forward layer's activation of a few tokens, to [`Activations::query`].
+    fn gated_product(&self, layer: &LayerWeights) -> Result<(), CudaError> {
+        let Tools { gpu, kernels, shape, .. } = self.tools;
+        let (weight, epsilon) = (layer.feed_forward_norm, shape.config.norm_epsilon);
+        let product = Gemv {
+            weight: layer.gate_up,
+            input: GemvInput::Normed { rows: self.hidden(), weight, epsilon },
+            output: GemvOutput::Gated(self.activations.query),
+            tokens: self.tokens,
+            rows: shape.feed_forward,
+            columns: shape.config.hidden,
+        };
+        kernels.gemv(gpu.compute(), &product)
+    }
+
+    /// Adds the products of `weight`, `[hidden, columns]`, with `input`, E `[tokens, columns]`, to the residual stream.
+    fn added_product(&self, weight: Pointer, input: Pointer, columns: usize) -> Result<(), CudaError> {
         let Tools { gpu, kernels, shape, .. } = self.tools;
         let (rows, tokens, output) = (shape.config.hidden, self.tokens, self.hidden());
         if self.are_few() {
-            let output = GemvOutput::AddF32(output);
-            return kernels.gemv(gpu.compute(), &Gemv { weight, input: few, output, tokens, rows, columns });
+            let (input, output) = (GemvInput::Element(input), GemvOutput::AddF32(output));
+            return kernels.gemv(gpu.compute(), &Gemv { weight, input, output, tokens, rows, columns });
         }
         let (element, kind) = (self.element(), GemmOutput::AddF32);
-        gpu.gemm(&Gemm { element, weight, input: many, output, kind, tokens, rows, columns })
+        gpu.gemm(&Gemm { element, weight, input, output, kind, tokens, rows, columns })
     }
 
     fn add_bias(&self, bias: Pointer) -> Result<(), CudaError> {

@@ -10,7 +10,7 @@ use super::{
     CudaError,
     angles::Angles,
     context::{Context, ContextSegment, Kept, SegmentSource},
-    device::{Event, Pointer},
+    device::{Event, Pointer, Stream},
     groups::{Group, STAGES, SessionLayout, SessionMemory},
     kernels::{PlaceMany, PlacedSegment},
     network::CudaNetwork,
@@ -67,6 +67,8 @@ pub(super) struct Loading {
     stage_bytes: u64,
     copied: Arc<Vec<Event>>,
     placed: Vec<Event>,
+    /// The second stream of copies has done its part of a layer.
+    joined: Event,
     /// Everything of [`PlaceMany`] that is the same for all layers.
     place: PlaceMany,
     group: Group,
@@ -116,6 +118,7 @@ impl Loading {
             stage_bytes: site.layout.stage_bytes,
             copied: Arc::new(events()?),
             placed: events()?,
+            joined: network.gpu().event()?,
             place,
             group: site.group,
             issued: 0,
@@ -243,7 +246,7 @@ impl Loading {
         unsafe { compute.copy_to_device(self.place.segments, letter)? };
         compute.record(&event)?;
         place.wait(&event)?;
-        network.gpu().copy_in().wait(&event)
+        network.copy_streams().into_iter().try_for_each(|stream| stream.wait(&event))
     }
 
     /// Makes the stream of kernels wait until `layer` is in place, having started everything for it. Waits itself only for
@@ -283,16 +286,19 @@ impl Loading {
     /// Starts the next layer's copies and its rotation.
     fn issue(&mut self, network: &CudaNetwork) -> Result<(), CudaError> {
         let layer = self.issued;
-        let (copy_in, place) = (network.gpu().copy_in(), network.place_stream());
+        let (streams, place) = (network.copy_streams(), network.place_stream());
         if !self.incoming.is_empty() {
             // The stage is free once the layer that was there before is in place.
             if let Some(before) = layer.checked_sub(STAGES) {
-                copy_in.wait(&self.placed[before])?;
+                streams.into_iter().try_for_each(|stream| stream.wait(&self.placed[before]))?;
             }
-            for incoming in &self.incoming {
-                self.copy(network, incoming, layer)?;
+            for (incoming, stream) in self.incoming.iter().zip(streams.into_iter().cycle()) {
+                self.copy(stream, incoming, layer)?;
             }
-            copy_in.record(&self.copied[layer])?;
+            let [first, second] = streams;
+            second.record(&self.joined)?;
+            first.wait(&self.joined)?;
+            first.record(&self.copied[layer])?;
             place.wait(&self.copied[layer])?;
             if let Some(readers) = &self.readers {
                 readers.issued(layer);
@@ -313,7 +319,7 @@ impl Loading {
         Ok(())
     }
 
-    fn copy(&self, network: &CudaNetwork, incoming: &Incoming, layer: usize) -> Result<(), CudaError> {
+    fn copy(&self, stream: &Stream, incoming: &Incoming, layer: usize) -> Result<(), CudaError> {
         if incoming.layer_bytes == 0 {
             return Ok(());
         }
@@ -329,7 +335,7 @@ impl Loading {
             (Origin::Reader(_), None) => return Err(CudaError::Internal("pieces without readers")),
         };
         // SAFETY: segments are held, and what readers fill is not filled again, until the copy is done.
-        unsafe { network.gpu().copy_in().copy_to_device(to, from) }
+        unsafe { stream.copy_to_device(to, from) }
     }
 
     /// True when everything has been started.

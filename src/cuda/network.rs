@@ -46,6 +46,8 @@ pub struct CudaNetwork {
     spare: Mutex<Option<SessionMemory>>,
     /// The stream on which stored segments are rotated into contexts, beside kernels and copies.
     place: Stream,
+    /// A second stream of copies from the host: two keep the bus busy where copies are small.
+    second_copy: Stream,
 }
 
 impl CudaNetwork {
@@ -105,6 +107,7 @@ impl CudaNetwork {
             weight_bytes: WeightBytes::of(&shape, element),
             rope: Rope::of(config),
             place: gpu.new_stream()?,
+            second_copy: gpu.new_stream()?,
             angles: Mutex::default(),
             workspace: Mutex::default(),
             spare: Mutex::default(),
@@ -179,6 +182,11 @@ impl CudaNetwork {
 
     pub(super) fn place_stream(&self) -> &Stream {
         &self.place
+    }
+
+    /// The streams on which contexts are copied from the host, in turn.
+    pub(super) fn copy_streams(&self) -> [&Stream; 2] {
+        [self.gpu.copy_in(), &self.second_copy]
     }
 
     pub(super) fn tools<'a>(&'a self, angles: &'a Angles) -> Tools<'a> {

@@ -14,5 +14,5 @@ mod network;
 mod product;
 mod rows;
 mod session;
+mod soak;
 mod sources;
-mod speed;

@@ -1,8 +1,9 @@
 // Products of 1 to 4 rows with a matrix: bound by reading the matrix once.
 //
-// A block prepares its input (norm, activation) in shared memory, rounded to E, and then its warps take rows of the
-// matrix in turn, two at a time. Weights are read 16 bytes a lane, several reads under way; the first are asked for
-// before the input is looked at, since nothing that ran before changes them.
+// A block prepares its input (norm) in shared memory, rounded to E, and then its warps take rows of the matrix in turn,
+// two at a time. Weights are read 16 bytes a lane, several reads under way; the first are asked for before the input is
+// looked at, since nothing that ran before changes them, and the rest of the first rows is sent for to the second-level
+// cache: so memory is kept busy while the kernel before ends and the input is prepared.
 
 constexpr int THREADS = 256;
 constexpr int WARPS = THREADS / WARP;
@@ -67,26 +68,26 @@ __device__ __forceinline__ void prepare(const Gemv &a, u32 token, E::Bits *to, f
         }
         return;
     }
-    const E::Bits *row = (const E::Bits *)a.input + (u64)token * a.columns * (a.input_kind == 2 ? 2 : 1);
+    const E::Bits *row = (const E::Bits *)a.input + (u64)token * a.columns;
     for (u32 column = threadIdx.x * VECTOR; column < a.columns; column += THREADS * VECTOR) {
-        float x[VECTOR], up[VECTOR];
+        float x[VECTOR];
         load<E>(x, row + column);
-        if (a.input_kind == 2) {
-            load<E>(up, row + a.columns + column);
-#pragma unroll
-            for (int i = 0; i < VECTOR; i++) x[i] = silu_multiplied(x[i], up[i]);
-        }
         store<E>(to + column, x);
     }
 }
 
 __device__ __forceinline__ void write(const Gemv &a, u64 index, float sum) {
-    if (a.output_kind == 0) ((E::Bits *)a.output)[index] = from_float<E>(sum);
+    if (a.output_kind == 0 || a.output_kind == 3) ((E::Bits *)a.output)[index] = from_float<E>(sum);
     else if (a.output_kind == 1) ((float *)a.output)[index] = sum;
     else ((float *)a.output)[index] += sum;
 }
 
-/// Two rows of the matrix, on their way.
+/// Numbers of the output that a warp makes at once: two rows of the matrix make two, or, where they are a gate and what
+/// it lets through, one.
+__device__ __forceinline__ u32 outputs(const Gemv &a) { return a.output_kind == 3 ? 1 : ROWS; }
+
+/// Two rows of the matrix, on their way: next to each other, or a gate's and, as many rows later as there are outputs, the
+/// one that it is multiplied with.
 struct Reader {
     const E::Bits *row[ROWS];
     Weights weights[ROWS][AHEAD];
@@ -94,7 +95,19 @@ struct Reader {
     /// Row pairs past the end read the last row: their sums are written nowhere.
     __device__ __forceinline__ Reader(const Gemv &a, u32 first) {
 #pragma unroll
-        for (int r = 0; r < ROWS; r++) row[r] = (const E::Bits *)a.weight + (u64)min(first + r, a.rows - 1) * a.columns;
+        for (int r = 0; r < ROWS; r++) {
+            u32 index = a.output_kind == 3 ? min(first, a.rows - 1) + r * a.rows : min(first + r, a.rows - 1);
+            row[r] = (const E::Bits *)a.weight + (u64)index * a.columns;
+        }
+    }
+
+    /// Sends for what `read` does not ask for at once, 128 bytes a lane.
+    __device__ __forceinline__ void prefetch(u32 lane, u32 columns) const {
+        constexpr u32 LINE = 128 / sizeof(E::Bits);
+        for (u32 column = AHEAD * WARP * VECTOR + lane * LINE; column < columns; column += WARP * LINE) {
+#pragma unroll
+            for (int r = 0; r < ROWS; r++) asm volatile("prefetch.global.L2 [%0];" ::"l"(row[r] + column));
+        }
     }
 
     __device__ __forceinline__ void read(u32 column, u32 columns) {
@@ -114,10 +127,11 @@ template <int TOKENS> __device__ __forceinline__ void gemv(const Gemv &a) {
     __shared__ float memory[TOKENS][8];
     E::Bits *input = (E::Bits *)shared_memory;
     u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-    u32 first = (blockIdx.x * WARPS + warp) * ROWS;
+    u32 step = outputs(a), first = (blockIdx.x * WARPS + warp) * step;
 
     Reader reader(a, first);
     reader.read(lane * VECTOR, a.columns);
+    reader.prefetch(lane, a.columns);
     wait_for_previous();
 #pragma unroll 1
     for (int token = 0; token < TOKENS; token++) prepare(a, token, input + token * a.columns, memory[token]);
@@ -146,7 +160,7 @@ template <int TOKENS> __device__ __forceinline__ void gemv(const Gemv &a) {
             }
             reader.read(column + AHEAD * WARP * VECTOR, a.columns);
         }
-        u32 next = first + gridDim.x * WARPS * ROWS;
+        u32 next = first + gridDim.x * WARPS * step;
         if (next < a.rows) {
             reader = Reader(a, next);
             reader.read(lane * VECTOR, a.columns);
@@ -154,9 +168,16 @@ template <int TOKENS> __device__ __forceinline__ void gemv(const Gemv &a) {
 #pragma unroll
         for (int token = 0; token < TOKENS; token++) {
 #pragma unroll
-            for (int r = 0; r < ROWS; r++) {
-                float sum = sum_lanes<WARP>(sums[token][r]);
-                if (lane == 0 && first + r < a.rows) write(a, (u64)token * a.rows + first + r, sum);
+            for (int r = 0; r < ROWS; r++) sums[token][r] = sum_lanes<WARP>(sums[token][r]);
+            if (lane == 0) {
+                u64 index = (u64)token * a.rows + first;
+                if (step == 1) {
+                    if (first < a.rows) write(a, index, silu_multiplied(sums[token][0], sums[token][1]));
+                } else {
+#pragma unroll
+                    for (int r = 0; r < ROWS; r++)
+                        if (first + r < a.rows) write(a, index + r, sums[token][r]);
+                }
             }
         }
         first = next;

@@ -32,8 +32,6 @@ pub enum GemvInput {
     Element(Pointer),
     /// The RMS norm of f32 `[tokens, columns]`, times `weight`, f32 `[columns]`.
     Normed { rows: Pointer, weight: Pointer, epsilon: f32 },
-    /// The SiLU of the first half times the second half of each row of E `[tokens, 2 · columns]`.
-    GateUp(Pointer),
 }
 
 /// What becomes of the sums, `[tokens, rows]`.
@@ -45,10 +43,13 @@ pub enum GemvOutput {
     F32(Pointer),
     /// They are added to what is there, in f32.
     AddF32(Pointer),
+    /// `weight` is E `[2 · rows, columns]`: the SiLU of the first half of the sums times the second half, rounded to E.
+    Gated(Pointer),
 }
 
-/// Rows of the matrix that a block has under way, as `gemv.cu` says.
-const ROWS_PER_BLOCK: usize = 16;
+/// Outputs that a block has under way, as `gemv.cu` says, and where each takes two rows of the matrix.
+const OUTPUTS_PER_BLOCK: usize = 16;
+const GATED_PER_BLOCK: usize = 8;
 
 /// Most tokens of a [`Gemv`].
 pub const MOST_TOKENS: usize = 4;
@@ -123,12 +124,12 @@ impl Kernels {
             GemvInput::Normed { rows, weight, epsilon } => {
                 (rows + bytes_before(call.columns, size_of::<f32>()), weight, epsilon, 1)
             }
-            GemvInput::GateUp(rows) => (rows + bytes_before(2 * call.columns, element), 0, 0.0, 2),
         };
         let (output, output_kind) = match call.output {
             GemvOutput::Element(rows) => (rows + bytes_before(call.rows, element), 0),
             GemvOutput::F32(rows) => (rows + bytes_before(call.rows, size_of::<f32>()), 1),
             GemvOutput::AddF32(rows) => (rows + bytes_before(call.rows, size_of::<f32>()), 2),
+            GemvOutput::Gated(rows) => (rows + bytes_before(call.rows, element), 3),
         };
         let arguments = Arguments {
             weight: call.weight,
@@ -147,7 +148,11 @@ impl Kernels {
         // Blocks that run at the same time, each taking rows in turn: what comes before the product is done once for
         // each of them.
         let most = self.multiprocessors * kernel.resident(shared)?;
-        let grid = number(call.rows.div_ceil(ROWS_PER_BLOCK).min(most))?;
+        let per_block = match call.output {
+            GemvOutput::Gated(_) => GATED_PER_BLOCK,
+            _ => OUTPUTS_PER_BLOCK,
+        };
+        let grid = number(call.rows.div_ceil(per_block).min(most))?;
         kernel.launch(stream, [grid, 1, 1], number(shared)?, &arguments)
     }
 }

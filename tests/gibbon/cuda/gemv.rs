@@ -12,7 +12,6 @@ use super::device::{ELEMENTS, Output, Random, gpu, plain_kernels, rounded, step,
 enum Input {
     Element,
     Normed,
-    GateUp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,6 +19,7 @@ enum Result {
     Element,
     F32,
     Added,
+    Gated,
 }
 
 #[test]
@@ -33,8 +33,9 @@ fn few_rows_times_a_matrix() {
         let kernels = plain_kernels(element);
         for (rows, columns) in shapes {
             for tokens in 1..=MOST_TOKENS {
-                for input in [Input::Element, Input::Normed, Input::GateUp] {
+                for input in [Input::Element, Input::Normed] {
                     let result = [Result::Element, Result::F32, Result::Added][random.below(3)];
+                    check(&kernels, &mut random, (tokens, rows, columns), input, Result::Gated);
                     check(&kernels, &mut random, (tokens, rows, columns), input, result);
                 }
             }
@@ -50,12 +51,13 @@ fn check(
     result: Result,
 ) {
     let element = kernels.element();
-    let weight = random.numbers_of(element, rows * columns);
+    let halves = if result == Result::Gated { 2 } else { 1 };
+    let weight = random.numbers_of(element, halves * rows * columns);
     let (given, norm, entering) = entering(random, element, tokens, columns, input);
     let given_dtype = if matches!(input, Input::Normed) { CacheDtype::F32 } else { element };
     let (weight_at, given_at) = (upload(element, &weight), upload(given_dtype, &given));
     let norm_at = upload(CacheDtype::F32, &norm);
-    let dtype = if result == Result::Element { element } else { CacheDtype::F32 };
+    let dtype = if matches!(result, Result::Element | Result::Gated) { element } else { CacheDtype::F32 };
     let before = random.numbers_of(dtype, tokens * rows);
     let out = match result {
         Result::Added => Output::holding(dtype, &before),
@@ -68,12 +70,12 @@ fn check(
             Input::Normed => {
                 GemvInput::Normed { rows: given_at.pointer(), weight: norm_at.pointer(), epsilon: 1e-5 }
             }
-            Input::GateUp => GemvInput::GateUp(given_at.pointer()),
         },
         output: match result {
             Result::Element => GemvOutput::Element(out.pointer()),
             Result::F32 => GemvOutput::F32(out.pointer()),
             Result::Added => GemvOutput::AddF32(out.pointer()),
+            Result::Gated => GemvOutput::Gated(out.pointer()),
         },
         tokens,
         rows,
@@ -84,18 +86,30 @@ fn check(
     let what = format!("{element:?}, {tokens} x {rows} x {columns}, {input:?} to {result:?}");
     for (index, found) in found.iter().enumerate() {
         let (token, row) = (index / rows, index % rows);
-        let products = || {
-            let pairs = weight[row * columns..].iter().zip(&entering[token * columns..]).take(columns);
-            pairs.map(|(w, x)| f64::from(*w) * f64::from(*x))
-        };
-        let sum =
-            products().sum::<f64>() + if result == Result::Added { f64::from(before[index]) } else { 0.0 };
-        let size: f64 = products().map(f64::abs).sum();
-        let most = products().map(f64::abs).fold(0.0, f64::max);
-        // Sums in f32 of some thousand products, a hundred of them one after the other; up to four numbers that were
-        // rounded to the other side on their way in; and the rounding of the result.
+        // Sums in f32 of some thousand products, a hundred of them one after the other; and up to four numbers that
+        // were rounded to the other side on their way in.
         let entered = if matches!(input, Input::Element) { 0.0 } else { 4.0 * f64::from(step(element)) };
-        let allowed = 3e-6 * size + entered * most + f64::from(step(dtype)) * sum.abs() + 1e-7;
+        let product = |row: usize| {
+            let pairs = weight[row * columns..].iter().zip(&entering[token * columns..]).take(columns);
+            let products: Vec<f64> = pairs.map(|(w, x)| f64::from(*w) * f64::from(*x)).collect();
+            let size: f64 = products.iter().map(|x| x.abs()).sum();
+            let most = products.iter().map(|x| x.abs()).fold(0.0, f64::max);
+            (products.iter().sum::<f64>(), 3e-6 * size + entered * most)
+        };
+        let (mut sum, mut allowed) = product(row);
+        match result {
+            Result::Added => sum += f64::from(before[index]),
+            Result::Gated => {
+                // The SiLU's slope is at most 1.1, and its value no larger than its argument's size.
+                let (up, up_allowed) = product(rows + row);
+                let gate = sum / (1.0 + (-sum).exp());
+                allowed = 1.1 * allowed * up.abs() + gate.abs() * up_allowed + allowed * up_allowed;
+                sum = gate * up;
+            }
+            Result::Element | Result::F32 => {}
+        }
+        // The rounding of the result.
+        allowed += f64::from(step(dtype)) * sum.abs() + 1e-6 * sum.abs() + 1e-7;
         let close = (f64::from(*found) - sum).abs() <= allowed;
         assert!(close, "{what}, number {index}: {found}, expected {sum} within {allowed}");
     }
@@ -119,16 +133,6 @@ fn entering(
             let given = random.numbers(tokens * columns);
             let mut entering = vec![0.0; given.len()];
             simd::rms_norm(&mut entering, &given, &norm, 1e-5);
-            (given, norm, rounded(element, &entering))
-        }
-        Input::GateUp => {
-            let given = random.numbers_of(element, 2 * tokens * columns);
-            let mut entering = Vec::new();
-            for row in given.chunks_exact(2 * columns) {
-                let mut gate = row[..columns].to_vec();
-                simd::silu_multiply(&mut gate, &row[columns..]);
-                entering.extend(gate);
-            }
             (given, norm, rounded(element, &entering))
         }
     }
