@@ -185,6 +185,7 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
             let options = bench::BenchOptions {
                 measure: args.options(),
                 baseline: args.baseline,
+                output: args.output,
                 json: args.json.json,
             };
             bench::gpu(config, &options, console)

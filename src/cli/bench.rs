@@ -12,7 +12,7 @@ pub enum BenchCommand {
     /// Measure encoding, first tokens and decoding on an NVIDIA GPU, with random weights of a model's shape
     #[command(after_help = "Caches are written into Gibbon's data directory and removed at the end.\n\n\
         Examples:\n  gibbon bench gpu\n  gibbon bench gpu --shape smollm2-135m --contexts 2k,8k --chunk 512 --from host\n  \
-        gibbon bench gpu --baseline pytorch.jsonl --json > bench.json")]
+        gibbon bench gpu --baseline pytorch.jsonl --output bench.json")]
     Gpu(GpuArgs),
 }
 
@@ -45,6 +45,9 @@ pub struct GpuArgs {
     /// JSON lines that PyTorch's baseline printed on this machine
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
+    /// Write the figures into this file as JSON too
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     #[command(flatten)]
     pub json: JsonArgs,
 }

@@ -1,6 +1,6 @@
 //! `bench gpu`: what the GPU reaches with a model's shape, as a table or JSON.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
 use serde_json::json;
 
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    engine::export::json::document,
     engine::gpu_bench::{self, Ceilings, GpuBenchOptions, GpuBenchReport, Row},
 };
 
@@ -20,6 +21,8 @@ pub struct BenchOptions {
     pub measure: GpuBenchOptions,
     /// The output of PyTorch's baseline on this machine.
     pub baseline: Option<PathBuf>,
+    /// Where the JSON is written beside what is printed.
+    pub output: Option<PathBuf>,
     pub json: bool,
 }
 
@@ -35,8 +38,13 @@ pub fn gpu(config: &Config, options: &BenchOptions, console: &mut Console) -> Re
         measure.baseline = Some(text);
     }
     let report = gpu_bench::run(config, &measure, &mut |step| console.note(step))?;
+    let body = json!({ "report": report });
+    if let Some(path) = &options.output {
+        let text = document("gpu_benchmark", body.clone()).map_err(io::Error::other)?;
+        fs::write(path, format!("{text}\n"))?;
+    }
     if options.json {
-        json::print(console, "gpu_benchmark", json!({ "report": report }))?;
+        json::print(console, "gpu_benchmark", body)?;
     } else {
         let text = listing(&report, console.style(Stream::Output));
         console.output(&text)?;

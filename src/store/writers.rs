@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
+    thread::{JoinHandle, available_parallelism},
 };
 
 use super::{Store, key::SegmentId};
@@ -22,9 +22,10 @@ pub struct WriterLimits {
 }
 
 impl Default for WriterLimits {
-    /// Enough to keep a fast disk busy with files of 64 MiB.
+    /// Enough to keep a fast disk busy with files of 64 MiB, where there are processors for it.
     fn default() -> Self {
-        Self { threads: 4, bytes_in_flight: 512 << 20 }
+        let processors = available_parallelism().map_or(1, usize::from);
+        Self { threads: (processors / 2).clamp(4, 8), bytes_in_flight: 1 << 30 }
     }
 }
 

@@ -280,7 +280,32 @@ impl First<'_> {
     }
 }
 
+/// The greedy choice. The largest is found in lanes, which vector instructions compare at once.
 fn most_likely(logits: &[f32]) -> u32 {
-    let most = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-    most.map_or(0, |(token, _)| token as u32)
+    const LANES: usize = 32;
+    let (blocks, rest) = logits.as_chunks::<LANES>();
+    let mut most = [f32::NEG_INFINITY; LANES];
+    for block in blocks {
+        for (most, logit) in most.iter_mut().zip(block) {
+            *most = if *logit > *most { *logit } else { *most };
+        }
+    }
+    let largest = most.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    logits.iter().position(|logit| *logit == largest).unwrap_or(0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_the_largest_is_chosen() {
+        for at in [0, 5, 31, 32, 63, 64, 70] {
+            let mut logits: Vec<f32> = (0..71).map(|i| -((i * 37 % 71) as f32)).collect();
+            logits[at] = 1.0;
+            assert_eq!(most_likely(&logits), at as u32);
+        }
+        assert_eq!(most_likely(&[2.0; 40]), 0);
+        assert_eq!(most_likely(&[f32::NAN; 40]), 0);
+    }
 }

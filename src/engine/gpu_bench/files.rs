@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// Files that `dd` copies to see how fast the disk takes them.
+const SAMPLE_FILES: usize = 64;
+
 /// Left free on the disk.
 const SPARE_BYTES: u64 = 1 << 30;
 
@@ -69,7 +72,7 @@ impl Files {
             compute: "benchmark",
         });
         let target = StoreTarget { fingerprint, layout, model: bench.options.shape.clone() };
-        let settings = StoreSettings { disk_bytes: u64::MAX, memory_bytes: 0, gpu_memory_bytes: 0 };
+        let settings = StoreSettings { disk_bytes: 1 << 50, memory_bytes: 0, gpu_memory_bytes: 0 };
         let store = Arc::new(Store::open(directory.path(), &settings, target)?);
         let failed = |reason: &str| tracing::warn!(reason, "a file of the benchmark was not written");
         let writers = Writers::start(store.clone(), WriterLimits::default(), failed);
@@ -95,8 +98,7 @@ impl Files {
         files.count = corpus.len();
         let rate = bytes as f64 / seconds;
         let paths: Vec<PathBuf> = files.opened(files.count)?.iter().map(|file| file.path().into()).collect();
-        let sample =
-            &paths[..paths.len().min((8u64 << 30).div_ceil(bytes / paths.len().max(1) as u64) as usize)];
+        let sample = &paths[..SAMPLE_FILES.min(paths.len())];
         let row = Row { other: dd::write(sample), ..Row::new(Figure::Write, spread(rate)) };
         bench.push(row);
         Ok(files)
