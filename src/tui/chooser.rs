@@ -223,7 +223,8 @@ impl Chooser {
         let free = screen.height.saturating_sub(1);
         let rows = self.choices.len().clamp(1, MOST_ROWS) as u16;
         let height = (rows + around).min(free);
-        let width = WIDEST.min(screen.width.saturating_sub(2));
+        // All of a narrow screen: of what is behind the card, a column at each side would say nothing.
+        let width = if screen.width < WIDEST { screen.width } else { WIDEST };
         let card = Rect { x: (screen.width - width) / 2, y: free.saturating_sub(height) / 3, width, height };
         let inside = Rect {
             x: card.x + 2.min(width),
