@@ -93,10 +93,11 @@ fn signals_give_the_terminal_back() {
     }
 }
 
+/// Set where a test is run again, in a terminal of its own.
+const IN_TERMINAL: &str = "GIBBON_TEST_IN_TERMINAL";
+
 /// The screen in this process: at its first command something else prints, at its second it panics.
-#[test]
-#[ignore = "the test after it runs it, in a terminal"]
-fn a_screen_that_panics() {
+fn screen_that_panics() {
     let home = PathBuf::from(std::env::var_os("GIBBON_HOME").expect("a home"));
     let paths = Paths { config_file: "".into(), data: home.join("data"), state: home.join("state") };
     let config = Config::with_paths(paths);
@@ -114,8 +115,12 @@ fn a_screen_that_panics() {
 fn a_panic_gives_the_terminal_back_and_nothing_prints_over_the_screen() {
     const VIEW_OF_CHATS: &str = "\u{1b}[15~";
     const VIEW_OF_LOG: &str = "\u{1b}[17~";
+    const NAME: &str = "chat_pty::a_panic_gives_the_terminal_back_and_nothing_prints_over_the_screen";
+    if std::env::var_os(IN_TERMINAL).is_some() {
+        return screen_that_panics();
+    }
     let home = tempfile::tempdir().expect("a temporary directory");
-    let mut screen = Terminal::start_test("chat_pty::a_screen_that_panics", home.path(), (100, 30));
+    let mut screen = Terminal::start_test(NAME, home.path(), &[(IN_TERMINAL, "")], (100, 30));
     screen.shows("Ctrl-P palette");
     screen.press(VIEW_OF_CHATS);
     screen.shows("Words to look for");

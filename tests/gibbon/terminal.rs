@@ -59,12 +59,12 @@ impl Terminal {
         Self::run(command, home, variables, size, reply)
     }
 
-    /// Starts the tests' own program, to run the test of this name, which is one of the ignored.
-    pub fn start_test(name: &str, home: &Path, size: (u16, u16)) -> Self {
+    /// Starts the tests' own program, to run the test of this name.
+    pub fn start_test(name: &str, home: &Path, variables: &[(&str, &str)], size: (u16, u16)) -> Self {
         let program = std::env::current_exe().expect("the tests are a program");
         let mut command = CommandBuilder::new(program);
-        command.args([name, "--exact", "--ignored", "--nocapture"]);
-        Self::run(command, home, &[], size, "")
+        command.args([name, "--exact", "--nocapture"]);
+        Self::run(command, home, variables, size, "")
     }
 
     fn run(
