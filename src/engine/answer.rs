@@ -226,12 +226,7 @@ impl Asking<'_> {
                 written.stop = StopReason::EndOfText;
             } else {
                 written.tokens.push(token);
-                let text = detokenizer.push(token)?;
-                if !text.is_empty() {
-                    let text = visible(&text).into_owned();
-                    written.text.push_str(&text);
-                    (self.emit)(Event::Token { id: self.id, text });
-                }
+                self.give(&detokenizer.push(token)?, &mut written);
             }
             if timings.time_to_first_token_seconds == 0.0 {
                 timings.first_token_seconds = phase.elapsed().as_secs_f64();
@@ -259,8 +254,18 @@ impl Asking<'_> {
                 }
             }
         }
+        self.give(&detokenizer.finish()?, &mut written);
         timings.decode = decode_timing(phase.elapsed().as_secs_f64(), written.tokens.len());
         Ok(written)
+    }
+
+    /// Adds text to the answer and tells of it.
+    fn give(&self, text: &str, written: &mut Written) {
+        if !text.is_empty() {
+            let text = visible(text).into_owned();
+            written.text.push_str(&text);
+            (self.emit)(Event::Token { id: self.id, text });
+        }
     }
 }
 

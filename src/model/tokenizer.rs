@@ -11,8 +11,8 @@ use std::{
 use candle_core::quantized::{gguf_file, tokenizer::TokenizerFromGguf};
 use serde_json::Value;
 use tokenizers::{
-    DecodeStream, DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
     pre_tokenizers::{byte_level::ByteLevel, digits::Digits, sequence::Sequence},
+    step_decode_stream,
 };
 
 use super::{ModelError, config::OneOrMany};
@@ -116,26 +116,35 @@ impl Tokenizer {
 
     /// Turns tokens into text as they come.
     pub fn detokenizer(&self) -> Detokenizer<'_> {
-        Detokenizer { stream: self.template.decode_stream(true) }
+        Detokenizer { tokenizer: &self.template, window: Vec::new(), given: String::new(), given_tokens: 0 }
     }
 }
 
 /// Gives text for tokens one at a time, holding back bytes until they are whole characters.
+///
+/// Unfinished bytes are decoded as U+FFFD, and so is a U+FFFD that the model wrote: which of the two it is, only the
+/// next token tells. The pieces and what [`Self::finish`] gives are together the text of all tokens.
 pub struct Detokenizer<'a> {
-    stream: DecodeStream<
-        'a,
-        ModelWrapper,
-        NormalizerWrapper,
-        PreTokenizerWrapper,
-        PostProcessorWrapper,
-        DecoderWrapper,
-    >,
+    tokenizer: &'a tokenizers::Tokenizer,
+    /// The last tokens: those of the piece given last, then those that are held back.
+    window: Vec<u32>,
+    /// The text of the first [`Self::given_tokens`] of the window.
+    given: String,
+    given_tokens: usize,
 }
 
 impl Detokenizer<'_> {
     /// The text that `token` completes, empty while characters are unfinished.
     pub fn push(&mut self, token: u32) -> Result<String, ModelError> {
-        Ok(self.stream.step(token).map_err(tokenizer_error)?.unwrap_or_default())
+        let Self { tokenizer, window, given, given_tokens } = self;
+        let text = step_decode_stream(tokenizer, vec![token], true, window, given, given_tokens);
+        Ok(text.map_err(tokenizer_error)?.unwrap_or_default())
+    }
+
+    /// The text that is still held back when no token follows; what remains unfinished is U+FFFD.
+    pub fn finish(self) -> Result<String, ModelError> {
+        let text = self.tokenizer.decode(&self.window, true).map_err(tokenizer_error)?;
+        Ok(text.get(self.given.len()..).unwrap_or_default().to_owned())
     }
 }
 

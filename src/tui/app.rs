@@ -341,6 +341,15 @@ impl App {
             },
             View::Log => contexts.extend([Context::Log, Context::OtherView]),
         }
+        let types = match self.view {
+            View::Chat => self.focus == Focus::Input,
+            View::Indexing => self.indexing_view.prompt.is_some(),
+            View::Chats => true,
+            View::Comparison | View::Log => false,
+        };
+        if !types {
+            contexts.push(Context::Browsing);
+        }
         contexts.extend([Context::AnyView, Context::Anywhere]);
         contexts
     }

@@ -208,7 +208,9 @@ pub fn tail_rows(turn: &Turn, width: usize) -> Vec<Row> {
         rows.extend(bar.into_iter().map(|row| indented(row, "  ", Role::Base, 0)));
     }
     if !turn.sources.is_empty() {
-        rows.extend(source_rows(&turn.sources, width));
+        // They stand apart from what is above them, and not twice.
+        let is_apart = rows.last().is_some_and(|row| row.text().is_empty());
+        rows.extend(source_rows(&turn.sources, width).into_iter().skip(is_apart.into()));
     }
     rows
 }

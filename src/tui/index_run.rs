@@ -134,9 +134,11 @@ impl IndexRun {
     }
 
     pub fn state(&self, phase: IndexPhase) -> PhaseState {
-        let Some(run) = self.phase(phase) else { return PhaseState::Waiting };
-        let complete = run.progress.total > 0 && run.progress.done >= run.progress.total;
         let encoding = self.present == Some(IndexPhase::Encode) && phase != IndexPhase::Encode;
+        // What had nothing to do is over once what follows it has begun.
+        let unseen = if encoding { PhaseState::Done } else { PhaseState::Waiting };
+        let Some(run) = self.phase(phase) else { return unseen };
+        let complete = run.progress.total > 0 && run.progress.done >= run.progress.total;
         match &self.ended {
             Some((_, Ending::Report(report))) if !report.cancelled => PhaseState::Done,
             Some(_) if complete || encoding => PhaseState::Done,
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn phases_follow_each_other_and_may_take_turns() {
-        use IndexPhase::{Encode, Index, Read, Walk};
+        use IndexPhase::{Encode, Index, Read, Split, Walk};
         let mut run = run();
         assert!(PHASES.iter().all(|phase| run.state(*phase) == PhaseState::Waiting));
         run.report(progress(Walk, 100, 100), seconds(1));
@@ -224,6 +226,7 @@ mod tests {
         );
         run.report(progress(Encode, 1, 9), seconds(4));
         assert_eq!(run.state(Read), PhaseState::Done, "encoding begins when all is indexed");
+        assert_eq!(run.state(Split), PhaseState::Done, "there was nothing to split");
         run.end(Ending::Report(IndexReport::default()), seconds(5));
         assert_eq!(run.state(Encode), PhaseState::Done);
     }

@@ -204,8 +204,12 @@ impl App {
     }
 
     fn pause_or_resume(&mut self) -> Vec<Effect> {
-        let is_paused = self.indexing_view.run.as_ref().is_some_and(|run| run.pause_asked);
-        self.pause_indexing(!is_paused)
+        self.pause_indexing(!self.indexing_is_paused())
+    }
+
+    /// The run under way is held, or will be, because the user asked for it.
+    pub(super) fn indexing_is_paused(&self) -> bool {
+        self.indexing_view.run.as_ref().is_some_and(|run| run.is_running() && run.pause_asked)
     }
 
     /// Holds the index run, or lets it go on.

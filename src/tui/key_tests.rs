@@ -155,7 +155,7 @@ fn state_for(binding: &Binding) -> App {
         Context::Chats | Context::RenamingChat | Context::ConfirmingChat => {
             chats::open(&mut app, binding.context);
         }
-        Context::Log | Context::OtherView => drop(app.open(View::Log)),
+        Context::Log | Context::OtherView | Context::Browsing => drop(app.open(View::Log)),
         Context::Input => type_text(&mut app, "draft"),
         Context::Editing => app.edit_last(),
         Context::Code => conversation::open_code(&mut app),
@@ -294,6 +294,7 @@ fn check(binding: &Binding, chord: Chord) {
         Action::IndexSamples => first_run::check_samples(&mut app, chord),
         Action::ToggleMouse => {
             assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(false)], "{name}");
+            assert!(app.flash.as_ref().is_some_and(|(text, _)| text.contains("drag")), "{name}");
             assert_eq!(press(&mut app, chord), [Effect::CaptureMouse(true)], "{name}");
         }
         Action::Comparison(action) => comparison::check(&mut app, chord, action),

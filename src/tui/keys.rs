@@ -80,6 +80,8 @@ pub enum Context {
     Chats,
     /// The log is shown.
     Log,
+    /// No text is being typed: letters are keys.
+    Browsing,
     /// Anything but the chat is shown.
     OtherView,
     /// Nothing lies over the view.
@@ -111,7 +113,7 @@ impl Context {
             Self::Indexing | Self::TypingPath | Self::Forgetting => "Indexing",
             Self::Chats | Self::RenamingChat | Self::ConfirmingChat => "Chats",
             Self::Log => "Log",
-            Self::Chat | Self::OtherView | Self::AnyView | Self::Anywhere => "Everywhere",
+            Self::Chat | Self::Browsing | Self::OtherView | Self::AnyView | Self::Anywhere => "Everywhere",
         }
     }
 }

@@ -6,7 +6,6 @@ use ratatui::layout::{Position, Rect};
 use super::{
     app::{App, Effect, View},
     completion,
-    entry::Note,
     keys::{Action, Chord, Context, bindings},
     overlay::Overlay,
     panes::{Focus, Panes},
@@ -32,12 +31,11 @@ impl App {
     pub(super) fn toggle_mouse(&mut self) -> Vec<Effect> {
         self.mouse = !self.mouse;
         let key = self.keymap.key(Action::ToggleMouse).unwrap_or_else(|| "/mouse".to_owned());
-        self.note(Note::info(match self.mouse {
-            true => {
-                format!("The mouse scrolls and selects here; Shift-drag selects text, {key} gives it back.")
-            }
-            false => format!("The mouse is the terminal's: drag selects text. {key} takes it back."),
-        }));
+        // Whatever view is shown.
+        self.flash(match self.mouse {
+            true => format!("The mouse scrolls and selects here; {key} gives it to the terminal"),
+            false => format!("The mouse is the terminal's: drag selects text; {key} takes it back"),
+        });
         vec![Effect::CaptureMouse(self.mouse)]
     }
 

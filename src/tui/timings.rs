@@ -10,7 +10,7 @@ use super::{
     rate::Rate,
     view::timings_overflow,
 };
-use crate::engine::{Event, Outcome, RequestId};
+use crate::engine::{CacheOrigin, Event, Outcome, RequestId};
 
 /// Answers that the pane lists.
 pub const LISTED_ANSWERS: usize = 20;
@@ -33,6 +33,8 @@ pub struct Live {
     id: RequestId,
     pub retrieved: Option<Duration>,
     pub loaded: Option<Duration>,
+    /// Chunks were encoded in the time of loading.
+    pub encoded: bool,
     pub prefilled: Option<Duration>,
     pub first_token: Option<Duration>,
     /// Pieces of text that came: about as many as tokens.
@@ -44,7 +46,11 @@ impl Live {
     fn take_in(&mut self, event: &Event, now: Duration) {
         match event {
             Event::Retrieved { .. } => self.retrieved = Some(now),
-            Event::Loaded { .. } => self.loaded = Some(now),
+            Event::Loaded { origins, .. } => {
+                self.loaded = Some(now);
+                let is_encoded = |origin| matches!(origin, &CacheOrigin::Encoded | &CacheOrigin::Repaired);
+                self.encoded = origins.iter().any(is_encoded);
+            }
             Event::Prefilled { .. } => self.prefilled = Some(now),
             Event::Token { .. } => {
                 self.first_token.get_or_insert(now);
@@ -80,6 +86,12 @@ impl App {
             }
             _ => {}
         }
+    }
+
+    /// How far the answer under way has come; `None` until there is something to be told of it.
+    pub(super) fn live_timings(&self) -> Option<&Live> {
+        let (_, turn) = self.turns().next_back().filter(|(_, turn)| turn.is_running())?;
+        self.timings.live.as_ref().filter(|live| turn.id == Some(live.id))
     }
 
     pub(super) fn perform_timings(&mut self, action: TimingsAction) -> Vec<Effect> {

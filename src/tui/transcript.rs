@@ -35,6 +35,8 @@ pub struct Transcript {
     top: Cursor,
     /// Scrolled away from the newest text.
     reading_back: bool,
+    /// Not any longer, but for nothing else than that the pane became so large that there is nothing below.
+    outgrown: bool,
     /// Where the reader scrolled to. Kept while the width changes, so that going back to a width goes back to the row.
     place: Place,
     /// The citation that the keyboard has chosen, and its entry.
@@ -110,6 +112,14 @@ impl Transcript {
     /// Takes the size of the pane over and lays out what is visible in it; the text that the reader sees first stays
     /// first. To be called after every change, before anything is drawn.
     pub fn resize(&mut self, width: usize, height: usize) {
+        let reading_back = self.reading_back || self.outgrown;
+        let is_other_size = (width, height) != (self.width, self.height);
+        if is_other_size && self.outgrown {
+            self.reading_back = true;
+            if width == self.width {
+                self.find_place();
+            }
+        }
         self.height = height;
         if width != self.width {
             self.width = width;
@@ -121,6 +131,9 @@ impl Transcript {
             self.find_place();
         }
         self.settle();
+        if is_other_size {
+            self.outgrown = reading_back && !self.reading_back;
+        }
         self.count_more();
         self.number();
         self.forget_rows();
@@ -154,7 +167,7 @@ impl Transcript {
     }
 
     pub fn show_newest(&mut self) {
-        self.reading_back = false;
+        (self.reading_back, self.outgrown) = (false, false);
         self.settle();
     }
 
@@ -244,6 +257,7 @@ impl Transcript {
 
     /// Remembers where the reader has scrolled to.
     fn keep_place(&mut self) {
+        self.outgrown = false;
         let Cursor { entry, part, row } = self.top;
         let rows = self.laid.get(entry).and_then(|laid| laid.part(part));
         if let Some(row) = rows.and_then(|rows| rows.get(row)) {
@@ -375,6 +389,7 @@ impl Transcript {
     fn changed(&mut self, index: usize) {
         self.numbered = self.numbered.min(index);
         self.exact = self.exact.min((index, 0));
+        self.outgrown = false;
     }
 
     /// Numbers the rows of the entries that have changed, and of those after them.

@@ -222,6 +222,8 @@ fn assert_attended(found: &Attended, (output, lse): &(Vec<f64>, Vec<f64>)) {
 }
 
 proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(14), ..Default::default() })]
+
     #[test]
     fn attention_is_what_its_definition_says((heads, query, keys, values) in problems(), causal: bool) {
         let tokens = query.len() / (heads.heads * heads.head_dim);

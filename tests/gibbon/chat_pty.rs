@@ -1,7 +1,14 @@
 //! The real program in a pseudo-terminal: what it shows without a model, and that it gives the terminal back.
 #![cfg(unix)]
 
-use gibbon::catalogue::{Catalogue, Message, Role};
+use std::{cell::Cell, io::Write, path::PathBuf};
+
+use gibbon::{
+    catalogue::{Catalogue, Message, Role},
+    config::{Config, Paths},
+    engine::{Command, RequestId},
+    tui,
+};
 
 use crate::terminal::Terminal;
 
@@ -84,6 +91,45 @@ fn signals_give_the_terminal_back() {
         chat.signal(signal);
         chat.terminal.ends();
     }
+}
+
+/// Set where a test is run again, in a terminal of its own.
+const IN_TERMINAL: &str = "GIBBON_TEST_IN_TERMINAL";
+
+/// The screen in this process: at its first command something else prints, at its second it panics.
+fn screen_that_panics() {
+    let home = PathBuf::from(std::env::var_os("GIBBON_HOME").expect("a home"));
+    let paths = Paths { config_file: "".into(), data: home.join("data"), state: home.join("state") };
+    let config = Config::with_paths(paths);
+    let (_engine, events) = tokio::sync::mpsc::unbounded_channel();
+    let commands = Cell::new(0);
+    let send = |_: Command| {
+        commands.set(commands.get() + 1);
+        assert!(commands.get() < 2, "it panics on purpose");
+        std::io::stderr().write_all(b"printed by a library").expect("it is printed");
+    };
+    let _ = tui::run_with(&config, send, || RequestId(1), events, None);
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_and_nothing_prints_over_the_screen() {
+    const VIEW_OF_CHATS: &str = "\u{1b}[15~";
+    const VIEW_OF_LOG: &str = "\u{1b}[17~";
+    const NAME: &str = "chat_pty::a_panic_gives_the_terminal_back_and_nothing_prints_over_the_screen";
+    if std::env::var_os(IN_TERMINAL).is_some() {
+        return screen_that_panics();
+    }
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let mut screen = Terminal::start_test(NAME, home.path(), &[(IN_TERMINAL, "")], (100, 30));
+    screen.shows("Ctrl-P palette");
+    screen.press(VIEW_OF_CHATS);
+    screen.shows("Words to look for");
+    screen.press(VIEW_OF_LOG);
+    let picture = screen.shows_when("the log", |picture| !picture.contains("Words to look for")).0;
+    assert!(!picture.contains("printed by a library"), "{picture}");
+    screen.press(VIEW_OF_CHATS);
+    screen.shows("it panics on purpose");
+    assert!(!screen.ends().success());
 }
 
 #[test]

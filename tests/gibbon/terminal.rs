@@ -51,12 +51,30 @@ impl Terminal {
         home: &Path,
         arguments: &[&str],
         variables: &[(&str, &str)],
+        size: (u16, u16),
+        reply: &str,
+    ) -> Self {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_gibbon"));
+        command.args(arguments);
+        Self::run(command, home, variables, size, reply)
+    }
+
+    /// Starts the tests' own program, to run the test of this name.
+    pub fn start_test(name: &str, home: &Path, variables: &[(&str, &str)], size: (u16, u16)) -> Self {
+        let program = std::env::current_exe().expect("the tests are a program");
+        let mut command = CommandBuilder::new(program);
+        command.args([name, "--exact", "--nocapture"]);
+        Self::run(command, home, variables, size, "")
+    }
+
+    fn run(
+        mut command: CommandBuilder,
+        home: &Path,
+        variables: &[(&str, &str)],
         (columns, rows): (u16, u16),
         reply: &str,
     ) -> Self {
         let pair = native_pty_system().openpty(size(columns, rows)).expect("a pseudo-terminal");
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_gibbon"));
-        command.args(arguments);
         command.env_clear();
         command.env("GIBBON_HOME", home);
         command.env("HOME", home);

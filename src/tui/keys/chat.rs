@@ -5,8 +5,8 @@ use KeyCode::{BackTab, Char, Down, End, Enter, Esc, F, Home, PageDown, PageUp, T
 use super::{
     Action, Binding,
     Context::{
-        Answering, AnyView, Anywhere, Chat, Completion, Conversation, Editing, EmptyInput, FirstRun, History,
-        Input, OtherView,
+        Answering, AnyView, Anywhere, Browsing, Chat, Completion, Conversation, Editing, EmptyInput,
+        FirstRun, History, Input, OtherView,
     },
     KeyCode, View, alt, bind, ctrl, key,
 };
@@ -27,6 +27,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(OtherView, "leave_view", &[key(Esc)], Action::Open(View::Chat), "Back to the chat", Some("chat")),
     bind(AnyView, "palette.open", &[ctrl(Char('p'))], Action::OpenPalette, "Every action, by name", Some("palette")),
     bind(AnyView, "help.open", &[key(F(1))], Action::OpenHelp, "This help", Some("help")),
+    bind(Browsing, "help.browsing", &[key(Char('?'))], Action::OpenHelp, "This help, where no text is typed", None),
     bind(AnyView, "view.chat", &[key(F(2))], Action::Open(View::Chat), "The chat", None),
     bind(AnyView, "view.comparison", &[key(F(3))], Action::Open(View::Comparison), "The comparison of strategies", None),
     bind(AnyView, "view.indexing", &[key(F(4))], Action::Open(View::Indexing), "The indexing", None),

@@ -156,6 +156,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(13), ..Default::default() })]
+
         #[test]
         fn what_comes_later_changes_no_section(text in "([-a`~>|# \n日]|```|\n\n|\n  ){0,60}") {
             let whole = sections(&text);

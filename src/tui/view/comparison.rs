@@ -4,6 +4,7 @@ use crossterm::event::KeyCode;
 use ratatui::{
     buffer::Buffer,
     layout::{Position, Rect},
+    text::Line,
 };
 
 use super::{
@@ -11,10 +12,10 @@ use super::{
         app::App,
         comparison::header_rows,
         panes::Panes,
-        text::{Piece, Row, width},
+        text::{Row, width},
         theme::Role,
     },
-    draw_rows, spinner,
+    draw_over, draw_rows, spinner,
 };
 
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -92,10 +93,6 @@ fn hint_at_more(app: &App, below: usize, area: Rect, buffer: &mut Buffer) {
     let text = format!(" ↓ {below} more ");
     let cells = (width(&text) as u16).min(area.width);
     let place = Rect { x: area.right() - cells, y: area.bottom().saturating_sub(1), width: cells, height: 1 };
-    draw_rows(
-        [&Row::new(vec![Piece::new(text, Role::Selection)])],
-        &app.theme,
-        place.intersection(area),
-        buffer,
-    );
+    let hint = Line::styled(text, app.theme.style(Role::Selection));
+    draw_over(hint, &app.theme, place.intersection(area), buffer);
 }

@@ -12,7 +12,7 @@ use super::{
         app::App, citations::Citation, format::count, keys::Action, panes::Focus, text::width, theme::Role,
         transcript::Visible,
     },
-    line, spinner, welcome,
+    draw_over, line, spinner, welcome,
 };
 
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -95,7 +95,8 @@ fn scrollbar(app: &App, area: Rect, buffer: &mut Buffer) {
 
 fn hint_at_newer_text(app: &App, area: Rect, buffer: &mut Buffer) {
     if let Some(place) = newer_text_hint(app, area) {
-        Line::styled(newer_text(app), app.theme.style(Role::Selection)).render(place, buffer);
+        let hint = Line::styled(newer_text(app), app.theme.style(Role::Selection));
+        draw_over(hint, &app.theme, place, buffer);
     }
 }
 

@@ -9,7 +9,7 @@ use ratatui::{
 
 use super::super::{
     app::App,
-    keys::Action,
+    keys::{Action, IndexingAction},
     text::{fit, width},
     theme::Role,
 };
@@ -46,7 +46,10 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
     let mut hints: Vec<(String, &'static str)> = Vec::new();
     for (chord, binding) in app.keymap.hints(&app.contexts()) {
         let key = chord.name();
-        let words = binding.hint.unwrap_or_default();
+        let words = match binding.action {
+            Action::Indexing(IndexingAction::Pause) if app.indexing_is_paused() => "go on",
+            _ => binding.hint.unwrap_or_default(),
+        };
         match hints.last_mut() {
             Some((keys, last)) if *last == words => *keys = format!("{keys} {key}"),
             _ => hints.push((key, words)),

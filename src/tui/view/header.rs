@@ -128,10 +128,13 @@ fn who(app: &App, columns: usize) -> Line<'static> {
 fn what(app: &App, columns: usize) -> Option<Line<'static>> {
     let style = |role| app.theme.style(role);
     if let Some(indexing) = app.indexing {
-        let spinner = Span::styled(format!("{} ", spinner(app)), style(Role::Accent));
+        let mark = match indexing.progress.and_then(|progress| progress.hold) {
+            Some(_) => Span::styled("‖ ", style(Role::Warning)),
+            None => Span::styled(format!("{} ", spinner(app)), style(Role::Accent)),
+        };
         let (text, bar) = progress(&indexing, columns.saturating_sub(2));
         let bar_width = bar.as_ref().map_or(0, |(done, left)| 1 + width(done) + width(left));
-        let mut spans = vec![spinner];
+        let mut spans = vec![mark];
         if let Some((done, left)) = bar.filter(|_| columns >= 2 + width(&text) + bar_width) {
             spans.push(Span::styled(text, style(Role::Base)));
             spans.push(Span::styled(format!(" {done}"), style(Role::Accent)));
@@ -172,10 +175,10 @@ fn progress(indexing: &Indexing, columns: usize) -> (String, Option<(String, Str
     let Some(Progress { phase, done, total, unit: counted, hold, .. }) = indexing.progress else {
         return ("indexing".to_owned(), None);
     };
-    let hold = match hold {
-        None => "",
-        Some(Hold::Paused) => "paused · ",
-        Some(Hold::Question) => "gives way to the question · ",
+    let (hold, short) = match hold {
+        None => ("", None),
+        Some(Hold::Paused) => ("paused · ", Some("paused")),
+        Some(Hold::Question) => ("gives way to the question · ", Some("gives way")),
     };
     let (phase, counted) = (index_phase(phase), unit(counted));
     let done_count = thousands(done as usize);
@@ -186,7 +189,8 @@ fn progress(indexing: &Indexing, columns: usize) -> (String, Option<(String, Str
             format!("{hold}{phase} {percent} %"),
         ],
     };
-    texts.extend([phase.to_owned(), "…".to_owned()]);
+    let shortest = short.into_iter().flat_map(|hold| [format!("{hold} · {phase}"), hold.to_owned()]);
+    texts.extend(shortest.chain([phase.to_owned(), "…".to_owned()]));
     let text = texts.into_iter().find(|text| width(text) <= columns).unwrap_or_default();
     let full = (done.min(total) as usize * PROGRESS_CELLS).checked_div(total as usize);
     (text, full.map(|full| ("━".repeat(full), "─".repeat(PROGRESS_CELLS - full))))

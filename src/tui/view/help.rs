@@ -161,9 +161,12 @@ fn rows(app: &App, typed: &str, columns: usize) -> Vec<Row> {
 }
 
 fn sections(app: &App) -> Vec<Section> {
-    let key_section = |first: Context| {
-        let title = first.title();
-        let keyed = bindings().filter(|binding| binding.context.title() == title).map(|binding| {
+    let key_section = |context: Context| {
+        let title = context.title();
+        let mut own: Vec<_> = bindings().filter(|binding| binding.context.title() == title).collect();
+        // What always works first, then what does so now and then.
+        own.sort_by_key(|binding| binding.context != context);
+        let keyed = own.into_iter().map(|binding| {
             let keys: Vec<_> = app.keymap.chords(binding).iter().map(|chord| chord.name()).collect();
             Entry { key: keys.join(", "), description: binding.description, name: binding.name }
         });

@@ -20,7 +20,7 @@ use super::{
         text::{Piece, Row, fit_end, flow, width, wrap},
         theme::Role,
     },
-    draw_rows, rounded,
+    draw_rows, hint_at_rows_below, rounded,
 };
 use crate::engine::{IndexedRoot, Status};
 
@@ -57,10 +57,8 @@ pub fn draw(app: &App, buffer: &mut Buffer) -> Option<Position> {
     let overflow = rows.len().saturating_sub(area.height.into());
     let top = app.indexing_view.top.min(overflow);
     draw_rows(&rows[top..], &app.theme, area, buffer);
-    if top < overflow && area.height > 0 {
-        let more = Row::new(vec![Piece::new(" ↓ more", Role::Muted)]);
-        let place = Rect { x: area.right().saturating_sub(7), y: area.bottom() - 1, width: 7, height: 1 };
-        draw_rows([&more], &app.theme, place.intersection(area), buffer);
+    if top < overflow {
+        hint_at_rows_below(&app.theme, area, buffer);
     }
     draw_prompt(app, prompt, buffer)
 }

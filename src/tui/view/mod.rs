@@ -22,7 +22,7 @@ use ratatui::{
     layout::{Alignment, Position, Rect},
     style::Style,
     text::{Line, Span},
-    widgets::{Block, Paragraph, Widget},
+    widgets::{Block, Clear, Paragraph, Widget},
 };
 
 pub(super) use chats::{chat_at, preview_width};
@@ -39,7 +39,7 @@ use super::{
     app::{App, SPINNER_STEP, View},
     overlay::Overlay,
     panes::{Panes, SMALLEST},
-    text::Row,
+    text::{Row, width},
     theme::{Role, Theme},
 };
 
@@ -132,6 +132,26 @@ fn draw_rows<'a>(rows: impl IntoIterator<Item = &'a Row>, theme: &Theme, area: R
     for (row, y) in rows.into_iter().zip(area.top()..area.bottom()) {
         line(row, theme).render(Rect { y, height: 1, ..area }, buffer);
     }
+}
+
+/// Says in the corner of `area` that there are rows below; what stands there ends with an ellipsis.
+fn hint_at_rows_below(theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    const HINT: &str = "… ↓ more";
+    let cells = width(HINT) as u16;
+    if area.height == 0 || area.width < cells {
+        return;
+    }
+    let place = Rect { x: area.right() - cells, y: area.bottom() - 1, width: cells, height: 1 };
+    let is_text = |at| buffer.cell(at).is_some_and(|cell| cell.symbol().chars().any(char::is_alphanumeric));
+    let hint = if place.positions().any(is_text) { HINT } else { "  ↓ more" };
+    draw_over(Line::styled(hint, theme.style(Role::Muted)), theme, place, buffer);
+}
+
+/// Draws `line` with nothing left of what was at `place`, its colours included.
+fn draw_over(line: Line<'_>, theme: &Theme, place: Rect, buffer: &mut Buffer) {
+    Clear.render(place, buffer);
+    buffer.set_style(place, theme.style(Role::Base));
+    line.render(place, buffer);
 }
 
 /// Draws rows that are selected: the selection's style covers all of `area`, whatever their parts would look like.

@@ -20,7 +20,7 @@ use super::{
         theme::Role,
         timings::Live,
     },
-    draw_rows, spinner,
+    draw_rows, hint_at_rows_below, spinner,
 };
 use crate::{config::Strategy, engine::Timings};
 
@@ -36,10 +36,8 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let height = usize::from(area.height);
     let top = app.timings.top.min(rows.len().saturating_sub(height));
     draw_rows(&rows[top..], &app.theme, area, buffer);
-    if top + height < rows.len() && height > 0 {
-        let more = Row::new(vec![Piece::new(" ↓ more", Role::Muted)]);
-        let place = Rect { x: area.right().saturating_sub(7), y: area.bottom() - 1, width: 7, height: 1 };
-        draw_rows([&more], &app.theme, place.intersection(area), buffer);
+    if top + height < rows.len() {
+        hint_at_rows_below(&app.theme, area, buffer);
     }
 }
 
@@ -174,7 +172,7 @@ fn live_rows(app: &App, turn: &Turn, columns: usize) -> Vec<Row> {
         Piece::new(spinner(app), Role::Accent),
         Piece::new(fit(&activity, columns.saturating_sub(1)), Role::Muted),
     ])];
-    let Some(live) = &app.timings.live else { return rows };
+    let Some(live) = app.live_timings() else { return rows };
     if let Some(speed) = live.rate.per_second(app.now) {
         rows.push(Row::new(vec![
             Piece::new(format!("≈ {speed:.1}"), Role::Title),
@@ -192,7 +190,7 @@ fn live_phases(app: &App, turn: &Turn, live: &Live) -> Vec<PhaseRow> {
     let pieces = format!("about {} tokens", thousands(live.pieces as usize));
     let ends = [
         (looks(0), "retrieve", live.retrieved, None),
-        (looks(1), "load", live.loaded, None),
+        (looks(1), if live.encoded { "load, encode" } else { "load" }, live.loaded, None),
         (looks(4), "prefill", live.prefilled, None),
         (looks(5), "first token", live.first_token, None),
         (looks(6), "decode", None, (live.pieces > 0).then_some(pieces)),

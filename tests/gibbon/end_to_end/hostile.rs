@@ -127,7 +127,8 @@ fn text_never_becomes_a_special_token() {
         assert!(!chunk.iter().any(|id| special.contains(id)), "{text:?}: {chunk:?}");
         // The characters of the markers are all there, as characters.
         let mut detokenizer = model.tokenizer.detokenizer();
-        let read: String = chunk.iter().map(|id| detokenizer.push(*id).unwrap()).collect();
+        let mut read: String = chunk.iter().map(|id| detokenizer.push(*id).unwrap()).collect();
+        read.push_str(&detokenizer.finish().unwrap());
         assert!(read.contains(&text), "{read:?}");
 
         // The template's closing is the only thing in a question that may be special.

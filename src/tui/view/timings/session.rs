@@ -116,8 +116,7 @@ fn named(name: &str, rows: &[Row]) -> Vec<Row> {
 
 /// The speed of the last answers as a curve, and the last one as a number: that of the answer under way, if any.
 fn speed(app: &App, sums: &Sums, columns: usize) -> Option<Row> {
-    let live = app.timings.live.as_ref().filter(|_| app.running().is_some());
-    let live = live.and_then(|live| live.rate.per_second(app.now));
+    let live = app.live_timings().and_then(|live| live.rate.per_second(app.now));
     let mut speeds = sums.speeds.clone();
     speeds.extend(live);
     let last = speeds.last()?;
