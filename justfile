@@ -21,6 +21,18 @@ bench-scroll:
 bench-store *args:
     cargo bench --bench store -- {{ args }}
 
+# What an NVIDIA GPU reaches with the shape of an 8B model
+bench-gpu *args:
+    cargo run --release --features cuda -- bench gpu {{ args }}
+
+# The GPU's kernels, one by one
+bench-kernels:
+    cargo bench --features cuda --bench gpu
+
+# The tests that need an NVIDIA GPU
+test-gpu *args:
+    cargo test --features cuda --test gibbon -- --ignored cuda:: --test-threads=1 {{ args }}
+
 # Draw the pictures of screenshots/ anew
 screenshots:
     cargo run --release -- screenshots

@@ -19,6 +19,7 @@
 //! | `session` | `id`, `messages` (each `role`, `text`, `sources`, `timings`, `stop`) |
 //! | `chat` | `id`, `started`, `title`, `turns` (each `question`, `answer`, `strategy`, `stop`, `sources` (each a *chunk* with `origin`), `timings`) |
 //! | `doctor` | `checks` (each `name`, `status` (`ok`, `warning`, `problem`), `detail`, `hint`) |
+//! | `gpu_benchmark` | `report`: `device`, `driver`, `shape`, `number_format`, `parameters`, `weight_bytes`, `cache_bytes_per_token`, `ceilings`, `rows` (each `figure`, `context`, `chunk`, `from`, `measured` (`median`, `min`, `max`), `floor`, `other`, `parts`), `notes`; rates are per second |
 //! | `error` | `error` (`kind`, `message`, `hint`); the exit code is not 0 |
 //!
 //! A *chunk* has `rank`, `id`, `label`, `path`, `lines` (first and last, or null), `page`, `heading`, `score`, `tokens`,

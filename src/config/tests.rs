@@ -116,8 +116,13 @@ fn the_ends_of_the_ranges_are_allowed() {
 
 #[test]
 fn sizes_are_read_with_their_unit_or_as_bytes() {
-    let config = resolve("[cache]\nbudget = '1.5 GiB'\nmemory = 4096\n", Overrides::default()).unwrap();
-    assert_eq!(config.store, StoreSettings { disk_bytes: 3 << 29, memory_bytes: 4096 });
+    let config =
+        resolve("[cache]\nbudget = '1.5 GiB'\nmemory = 4096\ngpu_memory = '5 GiB'\n", Overrides::default())
+            .unwrap();
+    assert_eq!(
+        config.store,
+        StoreSettings { disk_bytes: 3 << 29, memory_bytes: 4096, gpu_memory_bytes: 5 << 30 }
+    );
 }
 
 #[test]

@@ -95,6 +95,14 @@ struct Pieces {
     used: u64,
 }
 
+impl Pieces {
+    /// Gives pieces of which nothing is in use back to the system.
+    fn drop_unused(&mut self) {
+        self.pieces.retain(|piece| !piece.free.is_unused());
+        self.taken = self.pieces.iter().map(|piece| piece.free.total as u64).sum();
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     gpu: Arc<Gpu>,
@@ -145,10 +153,16 @@ impl Pool {
         Some(Block { shared: self.shared.clone(), piece, address: piece + start as u64, length, bytes })
     }
 
-    /// Takes another piece from the system, and from it a block.
+    /// Takes another piece from the system, and from it a block. Pieces too small for it that nothing uses make room.
     fn grow(&self, pieces: &mut Pieces, length: usize) -> Option<(Pointer, usize)> {
-        let left = usize::try_from(self.shared.budget.saturating_sub(pieces.taken)).unwrap_or(usize::MAX);
-        let left = left - left % BLOCK_BYTES;
+        let left = |pieces: &Pieces| {
+            let left = self.shared.budget.saturating_sub(pieces.taken);
+            usize::try_from(left).map_or(usize::MAX, |left| left - left % BLOCK_BYTES)
+        };
+        if length > left(pieces) {
+            pieces.drop_unused();
+        }
+        let left = left(pieces);
         if length > left {
             return None;
         }
@@ -183,9 +197,7 @@ impl Pool {
     }
 
     fn trim(&self) {
-        let mut pieces = self.shared.pieces();
-        pieces.pieces.retain(|piece| !piece.free.is_unused());
-        pieces.taken = pieces.pieces.iter().map(|piece| piece.free.total as u64).sum();
+        self.shared.pieces().drop_unused();
     }
 }
 

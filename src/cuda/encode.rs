@@ -15,7 +15,7 @@ use super::{
     layers::{Destination, Pass},
     memory::DeviceBuffer,
     network::CudaNetwork,
-    segment::{DeviceSegment, HostMemory, HostSegment, layer_bytes},
+    segment::{DeviceSegment, HostMemory, HostSegment},
     workspace::{Tokens, Workspace},
 };
 use crate::{
@@ -339,7 +339,7 @@ impl Running<'_> {
     ) -> Result<(), CudaError> {
         let copy_out = self.network.gpu().copy_out();
         for ((_, shape, memory), start) in self.chunks.iter_mut().zip(sequence_start) {
-            let bytes = layer_bytes(shape, dtype);
+            let bytes = shape.layer_bytes(dtype);
             let from = record + (bytes / shape.tokens * *start as usize) as u64;
             let to = &mut memory.bytes_mut()[layer * bytes..(layer + 1) * bytes];
             // SAFETY: nobody looks at the memory before `done`, and it goes only after that.

@@ -13,11 +13,6 @@ use crate::{
     model::kv::{KvSegment, KvShape},
 };
 
-/// Bytes of one layer's keys and values in a segment.
-pub(super) fn layer_bytes(shape: &KvShape, dtype: CacheDtype) -> usize {
-    2 * shape.layer_elements() * dtype.bytes()
-}
-
 /// A segment in host memory: what [`KvSegment`] is, in memory that the device can copy from at full speed.
 #[derive(Debug)]
 pub struct HostSegment {
@@ -105,7 +100,7 @@ impl HostSegment {
 
     /// One layer's keys, `[kv_heads, tokens, head_dim]`, and then its values.
     pub fn layer(&self, layer: usize) -> &[u8] {
-        let bytes = layer_bytes(&self.shape, self.dtype);
+        let bytes = self.shape.layer_bytes(self.dtype);
         &self.memory.bytes()[layer * bytes..(layer + 1) * bytes]
     }
 
@@ -197,6 +192,6 @@ impl DeviceSegment {
             DeviceMemory::Own(buffer) => buffer.pointer(),
             DeviceMemory::Pooled(block) => block.pointer(),
         };
-        start + (layer * layer_bytes(&self.shape, self.dtype)) as u64
+        start + (layer * self.shape.layer_bytes(self.dtype)) as u64
     }
 }

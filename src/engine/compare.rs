@@ -66,7 +66,7 @@ pub(super) fn compare(
             let asking = Asking {
                 id: request.id,
                 question: &request.question,
-                history: &[],
+                history: &request.history,
                 strategy: row.strategy,
                 max_tokens,
                 cancelled,

@@ -1,5 +1,6 @@
 //! Where the model runs, behind the few calls that answering and encoding make.
 
+#[cfg(feature = "cuda")]
 use std::sync::Arc;
 
 #[cfg(feature = "cuda")]

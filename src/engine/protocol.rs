@@ -148,6 +148,8 @@ pub struct CompareRequest {
     pub chunks: Option<usize>,
     pub max_tokens: Option<usize>,
     pub selection: Selection,
+    /// The turns before the question, oldest first, as for [`AskRequest::history`].
+    pub history: Vec<EarlierTurn>,
 }
 
 /// Bring the index up to date with the folders' files.

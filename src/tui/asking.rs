@@ -72,7 +72,7 @@ impl App {
     }
 
     /// The turns that go along with the next question, in the place of the turn `replaces`, oldest first.
-    fn history(&self, replaces: Option<usize>) -> Vec<EarlierTurn> {
+    pub(super) fn history(&self, replaces: Option<usize>) -> Vec<EarlierTurn> {
         let turn = |index: usize| match &self.transcript.entries()[index] {
             Entry::Turn(turn) => {
                 Some(EarlierTurn { question: turn.question.clone(), answer: turn.text.clone() })

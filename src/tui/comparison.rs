@@ -20,8 +20,8 @@ use super::{
 use crate::{
     config::Strategy,
     engine::{
-        Answer, Command, CompareRequest, Comparison, ComparisonResult, ComparisonRow, Failure, FailureKind,
-        RequestId, RetrievedChunk, Selection,
+        Answer, Command, CompareRequest, Comparison, ComparisonResult, ComparisonRow, EarlierTurn, Failure,
+        FailureKind, RequestId, RetrievedChunk, Selection,
         export::comparison::{self as export, ComparisonFormat},
     },
 };
@@ -32,11 +32,21 @@ const DEFAULT_RUNS: usize = 3;
 /// More runs than anybody waits for.
 const MOST_RUNS: usize = 20;
 
+/// A question to be compared, as it was, or would be, asked in the chat.
+#[derive(Debug, Clone)]
+pub struct Compared {
+    pub question: String,
+    /// What it draws on.
+    pub selection: Selection,
+    /// The turns before it, oldest first.
+    pub history: Vec<EarlierTurn>,
+}
+
 /// The comparison as the screen shows it.
 #[derive(Debug, Clone)]
 pub struct ComparisonView {
-    /// What is compared, and what it draws on.
-    pub question: Option<(String, Selection)>,
+    /// What is compared.
+    pub question: Option<Compared>,
     /// For each strategy of [`ORDER`] whether it takes part in the next comparison.
     pub chosen: [bool; ORDER.len()],
     /// Runs of each strategy in the next comparison.
@@ -173,7 +183,7 @@ impl ComparisonView {
         if let Stage::Running { found, .. } = &mut self.stage {
             *found = true;
         }
-        let question = self.question.as_ref().map(|(question, _)| question.clone()).unwrap_or_default();
+        let question = self.question.as_ref().map(|compared| compared.question.clone()).unwrap_or_default();
         self.comparison = Some(Comparison { question, runs: self.runs, sources: chunks, rows: Vec::new() });
         self.page.forget();
     }
@@ -276,25 +286,29 @@ impl App {
     pub(super) fn compare(&mut self, question: String) -> Vec<Effect> {
         let mut selection = Selection::default();
         self.chips.apply(&mut selection);
-        self.compare_with(question, selection)
+        self.compare_with(Compared { question, selection, history: Vec::new() })
     }
 
     fn compare_turn(&mut self) -> Vec<Effect> {
-        let turn = self.turn_at_hand().map(|(_, turn)| (turn.question.clone(), turn.selection.clone()));
-        match turn {
-            Some((question, selection)) => self.compare_with(question, selection),
+        let compared = self.turn_at_hand().map(|(index, turn)| Compared {
+            question: turn.question.clone(),
+            selection: turn.selection.clone(),
+            history: self.history(Some(turn.replaces.unwrap_or(index))),
+        });
+        match compared {
+            Some(compared) => self.compare_with(compared),
             None => self.open(View::Comparison),
         }
     }
 
-    fn compare_with(&mut self, question: String, selection: Selection) -> Vec<Effect> {
+    fn compare_with(&mut self, compared: Compared) -> Vec<Effect> {
         self.view = View::Comparison;
         if self.comparison.is_running() {
             self.comparison
                 .on_note(&Note::warning("One comparison at a time: wait for it, or cancel it first."));
             return Vec::new();
         }
-        self.comparison.question = Some((question, selection));
+        self.comparison.question = Some(compared);
         self.start_comparison()
     }
 
@@ -311,13 +325,16 @@ impl App {
     fn start_comparison(&mut self) -> Vec<Effect> {
         let view = &self.comparison;
         let strategies = view.strategies();
-        let Some((question, selection)) = view.question.clone() else { return Vec::new() };
+        let Some(Compared { question, selection, history }) = view.question.clone() else {
+            return Vec::new();
+        };
         if view.is_running() || strategies.is_empty() {
             return Vec::new();
         }
         let request = CompareRequest {
             question,
             selection,
+            history,
             strategies: strategies.clone(),
             runs: view.runs,
             ..CompareRequest::default()

@@ -165,7 +165,7 @@ fn shown(view: &ComparisonView, comparison: &Comparison, size: Size) -> Vec<usiz
 
 /// The question, the choices for the next comparison, and how far this one has come; `spinner` turns while it runs.
 pub fn header_rows(view: &ComparisonView, activity: &str, columns: usize) -> Vec<Row> {
-    let question = view.question.as_ref().map_or("", |(question, _)| question.as_str());
+    let question = view.question.as_ref().map_or("", |compared| compared.question.as_str());
     let title = "Comparison";
     let question = fit(question, columns.saturating_sub(cells_of(title) + 2));
     let mut rows = vec![Row::new(vec![

@@ -247,6 +247,9 @@ fn the_selected_turn_is_compared_and_from_the_question_the_last() {
         let effects = press(&mut app, compare);
         let [Effect::Send(Command::Compare(request))] = effects.as_slice() else { panic!("{effects:?}") };
         assert_eq!(request.question, expected, "{focus:?}");
+        // A follow-up is compared after the turns before it, as it was answered.
+        let before: Vec<&str> = request.history.iter().map(|turn| turn.question.as_str()).collect();
+        assert_eq!(before, if expected == "second" { vec!["first"] } else { Vec::new() }, "{focus:?}");
     }
 }
 
@@ -280,6 +283,6 @@ fn an_answer_under_way_waits_for_no_comparison() {
 fn another_comparison_has_to_wait() {
     let mut app = comparing();
     app.obey(crate::tui::slash::parse("/compare why?"));
-    assert_eq!(app.comparison.question.as_ref().map(|(question, _)| question.as_str()), Some("first"));
+    assert_eq!(app.comparison.question.as_ref().map(|compared| compared.question.as_str()), Some("first"));
     assert!(app.comparison.notice.is_some());
 }
