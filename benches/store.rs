@@ -89,7 +89,7 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(folder: &'a Path, options: &Options) -> Self {
-        let settings = StoreSettings { disk_bytes: u64::MAX >> 1, memory_bytes: 0 };
+        let settings = StoreSettings { disk_bytes: u64::MAX >> 1, memory_bytes: 0, gpu_memory_bytes: 0 };
         let fingerprint = Fingerprint::from_hex(&"5a".repeat(32)).expect("hexadecimal");
         let target = StoreTarget { fingerprint, layout: LAYOUT, model: "8B".into() };
         let store = Arc::new(Store::open(folder, &settings, target).expect("a new store"));

@@ -10,7 +10,7 @@
 //! | [`index`] | chunks | a searchable index; a question into hits (tantivy) |
 //! | [`model`] | tokens and KV cache | logits; chunks into KV segments |
 //! | [`store`] | KV segments | files and back, within a byte budget |
-//! | [`cuda`] | tokens and KV cache | the same on an NVIDIA GPU (feature `cuda`, the only one that knows the driver) |
+//! | `cuda` | tokens and KV cache | the same on an NVIDIA GPU (feature `cuda`, the only one that knows the driver) |
 //! | [`engine`] | commands | events: the pipelines and the one door to them |
 //! | [`commands`] | events | standard output |
 //! | [`tui`] | events | a screen |

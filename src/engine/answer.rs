@@ -72,7 +72,7 @@ impl Asking<'_> {
                 let (session, origins) =
                     self.prefilled_on_gpu(gpu, loaded, settings, retrieval, &query, &mut timings)?;
                 (self.emit)(Event::Loaded { id: self.id, origins: origins.clone() });
-                (Running::Gpu(session), origins)
+                (Running::Gpu(Box::new(session)), origins)
             }
             (Strategy::Concat | Strategy::Parallel | Strategy::Ape, Compute::Cpu) => {
                 check_fits(&model, self.strategy, retrieval, query.len())?;

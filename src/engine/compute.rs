@@ -12,9 +12,11 @@ use crate::{
     config::{Config, DeviceChoice},
     model::{
         Model,
+        config::ModelConfig,
         hub::{self, ModelFiles},
         sampler::Logits,
         session::{self, Cancelled},
+        weights::Weights,
     },
 };
 
@@ -30,7 +32,7 @@ pub(super) enum Compute {
 pub(super) enum Running<'a> {
     Cpu(session::Session<'a>),
     #[cfg(feature = "cuda")]
-    Gpu(crate::cuda::session::Session<'a>),
+    Gpu(Box<crate::cuda::session::Session<'a>>),
 }
 
 impl Compute {
@@ -44,14 +46,12 @@ impl Compute {
     }
 
     /// `full`: nothing is there yet; so many tokens will be, prompt and answer.
+    #[cfg_attr(not(feature = "cuda"), expect(unused_variables))]
     pub fn empty<'a>(&'a self, model: &'a Model, tokens: usize) -> Result<Running<'a>, Failure> {
         match self {
-            Self::Cpu => {
-                model.network.check_length(tokens.min(model.network.config.context_tokens))?;
-                Ok(Running::Cpu(session::Session::empty(&model.network)))
-            }
+            Self::Cpu => Ok(Running::Cpu(session::Session::empty(&model.network))),
             #[cfg(feature = "cuda")]
-            Self::Gpu(gpu) => Ok(Running::Gpu(gpu.empty(tokens)?)),
+            Self::Gpu(gpu) => Ok(Running::Gpu(Box::new(gpu.empty(tokens)?))),
         }
     }
 }
@@ -96,9 +96,9 @@ impl Running<'_> {
 /// When the model is not there or cannot be used, or a GPU was asked for by name and cannot be used. Where the choice is
 /// left to Gibbon, a GPU that cannot be used is a line in the log.
 pub(super) fn load(config: &Config) -> Result<(Model, String, Compute), Failure> {
+    let mut placed = Placed::new(config)?;
     let found = hub::locate(&config.model, &config.paths.data)?;
     let system = &config.answer.system_prompt;
-    let mut placed = Placed::new(config)?;
     let mut elsewhere = |shape: &_, weights: &_| placed.take(shape, weights);
     let model = match &found.files {
         ModelFiles::Gguf(path) => Model::from_gguf(path, config.model.dequantize, system, &mut elsewhere)?,
@@ -115,17 +115,14 @@ pub(super) fn load_on_cpu(config: &Config) -> Result<(Model, String), Failure> {
 }
 
 /// The weights on their way to where they are computed with.
-struct Placed<'a> {
-    config: &'a Config,
-    #[cfg(feature = "cuda")]
-    gpu: Option<Result<GpuModel, Failure>>,
-}
+#[cfg(not(feature = "cuda"))]
+struct Placed<'a>(std::marker::PhantomData<&'a Config>);
 
 #[cfg(not(feature = "cuda"))]
 impl<'a> Placed<'a> {
     fn new(config: &'a Config) -> Result<Self, Failure> {
         match config.model.device {
-            DeviceChoice::Auto | DeviceChoice::Cpu => Ok(Self { config }),
+            DeviceChoice::Auto | DeviceChoice::Cpu => Ok(Self(std::marker::PhantomData)),
             DeviceChoice::Cuda(_) => Err(Failure::new(
                 FailureKind::BadRequest,
                 "this build of Gibbon runs on the CPU alone",
@@ -134,8 +131,8 @@ impl<'a> Placed<'a> {
         }
     }
 
-    fn take(&mut self, _: &crate::model::config::ModelConfig, _: &crate::model::weights::Weights) -> bool {
-        debug_assert!(!matches!(self.config.model.device, DeviceChoice::Cuda(_)));
+    /// Nothing is taken: all weights stay here.
+    fn take(&mut self, _: &ModelConfig, _: &Weights) -> bool {
         false
     }
 
@@ -144,17 +141,21 @@ impl<'a> Placed<'a> {
     }
 }
 
+/// The weights on their way to where they are computed with.
+#[cfg(feature = "cuda")]
+struct Placed<'a> {
+    config: &'a Config,
+    gpu: Option<Result<GpuModel, Failure>>,
+}
+
 #[cfg(feature = "cuda")]
 impl<'a> Placed<'a> {
     fn new(config: &'a Config) -> Result<Self, Failure> {
         Ok(Self { config, gpu: None })
     }
 
-    fn take(
-        &mut self,
-        shape: &crate::model::config::ModelConfig,
-        weights: &crate::model::weights::Weights,
-    ) -> bool {
+    /// Takes the weights to the GPU where one is wanted and they fit it.
+    fn take(&mut self, shape: &ModelConfig, weights: &Weights) -> bool {
         let ordinal = match self.config.model.device {
             DeviceChoice::Cpu => return false,
             DeviceChoice::Auto => 0,

@@ -282,3 +282,14 @@ fn chats_are_found_renamed_exported_and_removed() {
         gibbon.command(arguments).assert().code(2).stderr(contains("there is no chat 1"));
     }
 }
+
+/// A device that is none is a wrong command line; one that this build cannot use says how to get one that can.
+#[test]
+fn a_device_that_cannot_be_used_is_refused() {
+    let gibbon = Gibbon::new();
+    gibbon.command(&["--device", "gpu", "doctor"]).assert().code(2).stderr(contains("cuda:1"));
+    if !cfg!(feature = "cuda") {
+        let mut ask = gibbon.command(&["--device", "cuda", "ask", "why?"]);
+        ask.assert().code(2).stderr(contains("on the CPU alone").and(contains("--features cuda")));
+    }
+}

@@ -144,8 +144,10 @@ fn read_folder(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
 
 /// The modules in the table of `lib.rs`, in its order.
 pub fn documented_order(library: &str) -> Vec<String> {
-    let rows = library.lines().filter_map(|line| line.strip_prefix("//! | [`"));
-    rows.filter_map(|row| row.split('`').next()).map(str::to_owned).collect()
+    // A module that a feature brings is no link: without the feature it would lead nowhere.
+    let rows = library.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let names = rows.filter_map(|row| row.trim_start_matches('[').strip_prefix('`'));
+    names.filter_map(|row| row.split('`').next()).map(str::to_owned).collect()
 }
 
 /// The modules that `lib.rs` declares, sorted.
