@@ -11,7 +11,6 @@ use super::{
     angles::Angles,
     device::{Event, Pointer},
     groups::Group,
-    kernels::{Keys, Place},
     layers::{Destination, Pass},
     memory::DeviceBuffer,
     network::CudaNetwork,
@@ -288,23 +287,7 @@ impl Prefix {
         let angles = network.angles(tokens)?;
         let buffer = network.or_without_spare(|| network.gpu().allocate(shape.kv_bytes(tokens, element)))?;
         let group = Group::new(shape, element, tokens, buffer.pointer());
-        for layer in 0..shape.config.layers {
-            let Keys { keys, values, head_stride, .. } = group.layer(layer, 0);
-            let call = Place {
-                source: prefix.layer(layer),
-                store_dtype: prefix.dtype(),
-                tokens,
-                start_position: 0,
-                keys,
-                values,
-                head_stride,
-                first_slot: 0,
-                cos: angles.cos(),
-                sin: angles.sin(),
-                kv_heads: shape.config.heads.kv_heads,
-            };
-            network.kernels().place(network.gpu().compute(), &call)?;
-        }
+        group.place_prefix(network, prefix, &angles)?;
         // The segment is the caller's, and may go.
         network.gpu().compute().synchronize()?;
         Ok(Self { group, tokens, _buffer: buffer })

@@ -2,10 +2,13 @@
 
 use super::{
     CudaError,
+    angles::Angles,
     device::{Gpu, Pointer},
-    kernels::Keys,
+    kernels::{Keys, Place},
     layers::Destination,
     memory::{DeviceBuffer, PinnedBuffer},
+    network::CudaNetwork,
+    segment::DeviceSegment,
     shape::Shape,
 };
 use crate::config::CacheDtype;
@@ -42,6 +45,37 @@ impl Group {
     pub fn destination(&self, layer: usize, first_slot: usize) -> Destination {
         let Keys { keys, values, head_stride, .. } = self.layer(layer, 0);
         Destination { keys, values, head_stride, first_slot, record: None }
+    }
+
+    /// Starts placing a stored prefix in the first slots, its keys at positions 0 on, on the stream of kernels.
+    pub fn place_prefix(
+        &self,
+        network: &CudaNetwork,
+        prefix: &DeviceSegment,
+        angles: &Angles,
+    ) -> Result<(), CudaError> {
+        if prefix.tokens() == 0 {
+            return Ok(());
+        }
+        let config = &network.shape().config;
+        for layer in 0..config.layers {
+            let Keys { keys, values, head_stride, .. } = self.layer(layer, 0);
+            let call = Place {
+                source: prefix.layer(layer),
+                store_dtype: prefix.dtype(),
+                tokens: prefix.tokens(),
+                start_position: 0,
+                keys,
+                values,
+                head_stride,
+                first_slot: 0,
+                cos: angles.cos(),
+                sin: angles.sin(),
+                kv_heads: config.heads.kv_heads,
+            };
+            network.kernels().place(network.gpu().compute(), &call)?;
+        }
+        Ok(())
     }
 
     /// Starts copying the first `tokens` tokens of `from`, a smaller group, on the stream of kernels.

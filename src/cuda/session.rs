@@ -12,7 +12,6 @@ use super::{
     device::Event,
     fits::Fit,
     groups::{Group, SessionLayout, SessionMemory},
-    kernels::{Keys, Place},
     layers::Pass,
     loading::{Loading, Site},
     memory::DeviceBuffer,
@@ -180,28 +179,8 @@ impl<'a> Session<'a> {
 
     /// Starts placing the prefix in front of the other group, on the stream of kernels, which reads it there.
     fn place_prefix(&mut self, prefix: &DeviceSegment) -> Result<(), CudaError> {
-        let (network, tokens) = (self.network, prefix.tokens());
-        if tokens == 0 {
-            return Ok(());
-        }
-        for layer in 0..network.shape().config.layers {
-            let Keys { keys, values, head_stride, .. } = self.other.layer(layer, 0);
-            let call = Place {
-                source: prefix.layer(layer),
-                store_dtype: prefix.dtype(),
-                tokens,
-                start_position: 0,
-                keys,
-                values,
-                head_stride,
-                first_slot: 0,
-                cos: self.angles.cos(),
-                sin: self.angles.sin(),
-                kv_heads: network.shape().config.heads.kv_heads,
-            };
-            network.kernels().place(network.gpu().compute(), &call)?;
-        }
-        self.other_tokens = tokens;
+        self.other.place_prefix(self.network, prefix, &self.angles)?;
+        self.other_tokens = prefix.tokens();
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::{
     cuda::{
         CudaError,
         arena::{DevicePool, PinnedPool},
-        context::{ContextSegment, Kept, SegmentSource as From},
+        context::{ContextSegment, Kept, SegmentSource as Origin},
         device::Gpu,
         encode::{Encoder, encode_prefix},
         network::CudaNetwork,
@@ -147,10 +147,10 @@ impl GpuModel {
 
     /// A segment on its way into a context, kept on the device and in page-locked memory from then on where there is
     /// room.
-    pub fn incoming(&self, tokens: usize, source: From) -> ContextSegment {
+    pub fn incoming(&self, tokens: usize, source: Origin) -> ContextSegment {
         let shape = self.network.segment_shape(tokens);
         let source = match source {
-            From::File { .. } => From::File { into: self.host.allocate(shape.bytes(self.dtype)) },
+            Origin::File { .. } => Origin::File { into: self.host.allocate(shape.bytes(self.dtype)) },
             source => source,
         };
         ContextSegment { tokens, source, keep: self.device.allocate(shape, self.dtype) }

@@ -62,7 +62,7 @@ impl Bench<'_> {
         let chunks = self.chunk_tokens((MEASURED_TOKENS / chunk).max(1), chunk, 1000);
         let tokens = (chunks.len() * chunk) as f64;
         let mut rates = Vec::new();
-        // Once less than elsewhere: gigabytes are written each time.
+        // Three times at most: gigabytes are written each time.
         for _ in 0..self.options.runs.min(3) {
             let files = Files::open(self, config, (tokens as usize * self.bytes_per_token()) as u64)?;
             let mut encoder = Encoder::new(self.network, Some(&self.prefix), self.dtype)?;

@@ -8,7 +8,7 @@ use gibbon::{
     corpus::ChunkId,
     cuda::{
         arena::{DevicePool, PinnedPool},
-        context::{Context, ContextSegment, Kept, SegmentSource as From},
+        context::{Context, ContextSegment, Kept, SegmentSource as Origin},
         network::CudaNetwork,
         segment::{DeviceSegment, HostSegment},
         session::Session,
@@ -212,20 +212,20 @@ impl Soak {
         }
         if let Some(found) = self.host.get(segment) {
             self.hits[1] += 1;
-            return (self.incoming(found.tokens(), From::Host(found)), None);
+            return (self.incoming(found.tokens(), Origin::Host(found)), None);
         }
         match self.store.open_segments(&[segment]).pop().expect("an answer for each") {
             Ok(SegmentSource::File(file)) => {
                 self.hits[2] += 1;
                 let tokens = file.shape().tokens;
                 let into = self.host.allocate(self.network.segment_shape(tokens).bytes(EXACT));
-                (self.incoming(tokens, From::File { into }), Some(file))
+                (self.incoming(tokens, Origin::File { into }), Some(file))
             }
             Ok(SegmentSource::Memory(_)) => unreachable!("the store keeps nothing in memory"),
             Err(LoadError::Missing) => {
                 self.hits[3] += 1;
                 let encoded = self.encode(id);
-                (self.incoming(encoded.tokens(), From::Host(encoded)), None)
+                (self.incoming(encoded.tokens(), Origin::Host(encoded)), None)
             }
             Err(error) => panic!("{error}"),
         }
@@ -240,7 +240,7 @@ impl Soak {
         encoded
     }
 
-    fn incoming(&self, tokens: usize, source: From) -> ContextSegment {
+    fn incoming(&self, tokens: usize, source: Origin) -> ContextSegment {
         let keep = self.device.allocate(self.network.segment_shape(tokens), EXACT);
         ContextSegment { tokens, source, keep }
     }
