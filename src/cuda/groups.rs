@@ -142,8 +142,8 @@ pub(super) struct SessionMemory {
     pub device: DeviceBuffer,
     /// Logits, and the context's table on its way to the device.
     pub pinned: PinnedBuffer,
-    /// Layers of segments on their way from files.
-    pub ring: Option<PinnedBuffer>,
+    /// Of the threads that read files: what they read last.
+    pub cells: Option<PinnedBuffer>,
 }
 
 #[cfg(test)]

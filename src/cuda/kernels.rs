@@ -15,6 +15,7 @@ mod qkv;
 use std::path::Path;
 
 pub use attention::{Attend, AttendMode, Keys, Merge};
+pub use elementwise::chosen;
 pub use gemv::{Gemv, GemvInput, GemvOutput, MOST_TOKENS};
 pub use place::{Place, PlaceMany, PlacedSegment};
 pub use qkv::FinishQkv;

@@ -40,6 +40,14 @@ pub(super) struct Pass<'a> {
     sequence_start: Pointer,
 }
 
+/// A layer's keys and values of a context.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ContextKeys {
+    pub keys: Keys,
+    /// They were in place before this pass began.
+    pub settled: bool,
+}
+
 /// Where a layer's keys and values of a pass go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Destination {
@@ -128,7 +136,8 @@ impl<'a> Pass<'a> {
 
     /// Attention over a context and over the tokens before, merged with APE's temperature and scale. Without a context,
     /// `context.count` is 0.
-    pub fn attend(&self, context: Keys, own: Keys, scaling: ApeScaling) -> Result<(), CudaError> {
+    pub fn attend(&self, context: ContextKeys, own: Keys, scaling: ApeScaling) -> Result<(), CudaError> {
+        let ContextKeys { keys: context, settled } = context;
         let Tools { gpu, kernels, shape, .. } = self.tools;
         let heads = shape.config.heads;
         let plan = kernels.plan_splits(self.tokens, heads.heads, heads.kv_heads, context.count, own.count);
@@ -150,6 +159,7 @@ impl<'a> Pass<'a> {
             kv_heads: heads.kv_heads,
             scale_shared: scale / scaling.temperature,
             scale_own: scale,
+            shared_is_old: settled,
             mode,
         };
         if shared_splits == 0 && own_splits == 1 {
@@ -190,6 +200,7 @@ impl<'a> Pass<'a> {
             kv_heads: heads.kv_heads,
             scale_shared: scale,
             scale_own: scale,
+            shared_is_old: false,
             mode: AttendMode::Joint { output: self.activations.normed },
         };
         kernels.attend(gpu.compute(), &call)
@@ -230,7 +241,8 @@ impl<'a> Pass<'a> {
         self.add_bias(layer.down_bias)
     }
 
-    /// The logits that follow the last token, to [`Activations::logits`].
+    /// The logits that follow the last token, to [`Activations::logits`], and the most likely token, to
+    /// [`Activations::choice`].
     pub fn logits(&self) -> Result<(), CudaError> {
         let Tools { gpu, kernels, shape, weights, .. } = self.tools;
         let (hidden, vocabulary) = (shape.config.hidden, shape.config.vocabulary);
@@ -247,7 +259,8 @@ impl<'a> Pass<'a> {
         if weights.output_bias != 0 {
             kernels.add_bias(gpu.compute(), self.activations.logits, weights.output_bias, 1, vocabulary)?;
         }
-        Ok(())
+        let Activations { choice, logits, .. } = self.activations;
+        kernels.most_likely(gpu.compute(), choice, logits, vocabulary)
     }
 
     /// The RMS norm of the residual stream times `weight`, `[rows, hidden]`, to [`Activations::projected`].

@@ -1,8 +1,9 @@
 //! Bringing a context into its place while the first layers already compute.
 //!
-//! Layer after layer, what is not on the device yet is copied there on one stream, and rotated into the context's buffers
+//! Layer after layer, what is not on the device yet is copied there on two streams, and rotated into the context's buffers
 //! on another; an event a layer tells the stream of kernels that its context is in place. Segments that are to be kept on
-//! the device are copied to where they stay and rotated from there; all others pass through one of two stages.
+//! the device are copied to where they stay and rotated from there; all others pass through one of two stages. Threads that
+//! read files start the copies of what they read, the thread that runs the session all others.
 
 use std::sync::Arc;
 
@@ -10,11 +11,11 @@ use super::{
     CudaError,
     angles::Angles,
     context::{Context, ContextSegment, Kept, SegmentSource},
-    device::{Event, Pointer, Stream},
+    device::{Event, Stream},
     groups::{Group, STAGES, SessionLayout, SessionMemory},
     kernels::{PlaceMany, PlacedSegment},
     network::CudaNetwork,
-    reading::{Address, Piece, PiecePlace, PieceSource, Readers, Ring},
+    reading::{Address, Cell, Piece, PieceSource, Readers, Staging, Target, Way},
     segment::{DeviceSegment, HostMemory, HostSegment},
 };
 use crate::{config::CacheDtype, model::session::Cancelled};
@@ -22,8 +23,8 @@ use crate::{config::CacheDtype, model::session::Cancelled};
 /// Layers that are copied ahead of the one that computes.
 const AHEAD: usize = 2;
 
-/// Layers of segments from files that are in page-locked memory at once; as many as there is memory for, if fewer.
-const RING_SLOTS: usize = 3;
+/// Layers of segments that a thread has in page-locked memory: one is read while others are copied.
+const CELLS: usize = 3;
 
 /// Where a context goes.
 pub(super) struct Site<'a> {
@@ -36,39 +37,20 @@ pub(super) struct Site<'a> {
     pub angles: Arc<Angles>,
 }
 
-/// A segment whose bytes are copied to the device.
+/// A segment in page-locked memory whose layers are copied to the device.
 struct Incoming {
-    /// Index in the context.
-    segment: usize,
-    from: Origin,
+    from: Arc<HostSegment>,
     to: Target,
     layer_bytes: usize,
-}
-
-enum Origin {
-    Pinned(Arc<HostSegment>),
-    /// The piece of this index.
-    Reader(usize),
-}
-
-/// Where on the device an incoming segment's layers go.
-#[derive(Clone, Copy)]
-enum Target {
-    /// At this offset of a stage.
-    Stage(u64),
-    /// One after the other, from here on.
-    Kept(Pointer),
 }
 
 /// A context on its way to its place.
 pub(super) struct Loading {
     incoming: Vec<Incoming>,
-    staging: Pointer,
-    stage_bytes: u64,
-    copied: Arc<Vec<Event>>,
-    placed: Vec<Event>,
-    /// The second stream of copies has done its part of a layer.
-    joined: Event,
+    staging: Staging,
+    placed: Arc<Vec<Event>>,
+    /// Each stream of copies has done its part of a layer.
+    copied: [Event; 2],
     /// Everything of [`PlaceMany`] that is the same for all layers.
     place: PlaceMany,
     group: Group,
@@ -94,7 +76,6 @@ impl Loading {
         memory: &mut SessionMemory,
     ) -> Result<Self, CudaError> {
         let layers = network.shape().config.layers;
-        let events = || (0..layers).map(|_| network.gpu().event()).collect::<Result<Vec<_>, _>>();
         for segment in &context.segments {
             segment.check(network, site.dtype)?;
         }
@@ -114,11 +95,12 @@ impl Loading {
         };
         let mut loading = Self {
             incoming: Vec::new(),
-            staging: memory.device.pointer() + site.layout.staging,
-            stage_bytes: site.layout.stage_bytes,
-            copied: Arc::new(events()?),
-            placed: events()?,
-            joined: network.gpu().event()?,
+            staging: Staging {
+                start: memory.device.pointer() + site.layout.staging,
+                stage_bytes: site.layout.stage_bytes,
+            },
+            placed: Arc::new((0..layers).map(|_| network.gpu().event()).collect::<Result<_, _>>()?),
+            copied: [network.gpu().event()?, network.gpu().event()?],
             place,
             group: site.group,
             issued: 0,
@@ -145,15 +127,15 @@ impl Loading {
         let layers = network.shape().config.layers;
         let count = context.segments.len();
         let mut table = vec![PlacedSegment::default(); layers * count];
-        let (mut pieces, mut stage_end, mut ring_end) = (Vec::new(), 0, 0);
+        let (mut pieces, mut stage_end) = (Vec::new(), 0);
         for (index, segment) in context.segments.into_iter().enumerate() {
             let bytes = network.shape().layer_kv_bytes(segment.tokens, self.dtype);
-            let source = self.source(index, segment, bytes, &mut pieces, &mut stage_end, &mut ring_end);
+            let source = self.source(index, segment, bytes, &mut pieces, &mut stage_end);
             for layer in 0..layers {
                 table[layer * count + index] = PlacedSegment {
                     source: match &source {
                         Placing::Device(segment) => segment.layer(layer),
-                        Placing::Incoming(target) => self.address(*target, layer, bytes),
+                        Placing::Incoming(target) => self.staging.address(*target, layer, bytes),
                     },
                     tokens: number(slots[index + 1].0 - slots[index].0)?,
                     first_slot: number(slots[index].0)?,
@@ -166,9 +148,10 @@ impl Loading {
             }
         }
         if !pieces.is_empty() {
-            let ring = if ring_end > 0 { Some(make_ring(network, memory, ring_end)?) } else { None };
-            let copied = self.copied.clone();
-            self.readers = Some(Readers::start(pieces, layers, ring, context.read, copied, context.threads));
+            let cells = make_cells(network, memory, &pieces, context.threads)?;
+            let (streams, placed) = (Some(network.copy_streams().clone()), self.placed.clone());
+            let way = Way { streams, staging: self.staging, placed };
+            self.readers = Some(Readers::start(pieces, layers, cells, context.read, way));
         }
         Ok(table)
     }
@@ -181,29 +164,12 @@ impl Loading {
         layer_bytes: usize,
         pieces: &mut Vec<Piece>,
         stage_end: &mut u64,
-        ring_end: &mut usize,
     ) -> Placing {
-        let mut piece = |source: PieceSource, whole: Option<Address>| {
-            let place = whole.map_or(PiecePlace::Ring(*ring_end), PiecePlace::Whole);
-            if whole.is_none() {
-                *ring_end += layer_bytes;
-            }
-            pieces.push(Piece { segment: index, layer_bytes, source, place });
-            Origin::Reader(pieces.len() - 1)
-        };
-        let from = match segment.source {
+        let source = match segment.source {
             SegmentSource::Device(segment) => return Placing::Device(segment),
-            SegmentSource::Host(host) if host.is_pinned() => Origin::Pinned(host),
-            SegmentSource::Host(host) => piece(PieceSource::Memory(host), None),
-            SegmentSource::File { into: Some(HostMemory::Pinned(block)) } => {
-                let mut memory = HostMemory::Pinned(block);
-                let whole = Address::of(memory.bytes_mut());
-                self.kept_host.push((index, segment.tokens, memory));
-                piece(PieceSource::File, Some(whole))
-            }
-            SegmentSource::File { .. } => piece(PieceSource::File, None),
+            other => other,
         };
-        let to = match segment.keep {
+        let target = match segment.keep {
             Some(kept) => {
                 let start = kept.layer(0);
                 self.kept_device.push((index, kept));
@@ -215,16 +181,24 @@ impl Loading {
                 Target::Stage(offset)
             }
         };
-        self.incoming.push(Incoming { segment: index, from, to, layer_bytes });
-        Placing::Incoming(to)
-    }
-
-    /// Where a layer of an incoming segment goes.
-    fn address(&self, target: Target, layer: usize, layer_bytes: usize) -> Pointer {
-        match target {
-            Target::Kept(start) => start + (layer * layer_bytes) as u64,
-            Target::Stage(offset) => self.staging + (layer % STAGES) as u64 * self.stage_bytes + offset,
+        let mut read = |source: PieceSource, whole: Option<Address>| {
+            pieces.push(Piece { segment: index, layer_bytes, source, whole, target });
+        };
+        match source {
+            SegmentSource::Device(_) => {}
+            SegmentSource::Host(from) if from.is_pinned() => {
+                self.incoming.push(Incoming { from, to: target, layer_bytes });
+            }
+            SegmentSource::Host(host) => read(PieceSource::Memory(host), None),
+            SegmentSource::File { into: Some(HostMemory::Pinned(block)) } => {
+                let mut memory = HostMemory::Pinned(block);
+                let whole = Address::of(memory.bytes_mut());
+                self.kept_host.push((index, segment.tokens, memory));
+                read(PieceSource::File, Some(whole));
+            }
+            SegmentSource::File { .. } => read(PieceSource::File, None),
         }
+        Placing::Incoming(target)
     }
 
     /// Starts bringing the table to the device, and lets the stream that rotates wait for it, and for whatever was started
@@ -246,7 +220,7 @@ impl Loading {
         unsafe { compute.copy_to_device(self.place.segments, letter)? };
         compute.record(&event)?;
         place.wait(&event)?;
-        network.copy_streams().into_iter().try_for_each(|stream| stream.wait(&event))
+        network.copy_streams().iter().try_for_each(|stream| stream.wait(&event))
     }
 
     /// Makes the stream of kernels wait until `layer` is in place, having started everything for it. Waits itself only for
@@ -283,25 +257,22 @@ impl Loading {
         Ok(())
     }
 
-    /// Starts the next layer's copies and its rotation.
+    /// Starts the next layer's rotation, and the copies that readers do not start.
     fn issue(&mut self, network: &CudaNetwork) -> Result<(), CudaError> {
         let layer = self.issued;
         let (streams, place) = (network.copy_streams(), network.place_stream());
-        if !self.incoming.is_empty() {
-            // The stage is free once the layer that was there before is in place.
-            if let Some(before) = layer.checked_sub(STAGES) {
-                streams.into_iter().try_for_each(|stream| stream.wait(&self.placed[before]))?;
+        let is_copied = !self.incoming.is_empty() || self.readers.is_some();
+        if is_copied {
+            // The stage is free once the layer that was there before has been rotated from there.
+            if let Some(before) = layer.checked_sub(STAGES).filter(|_| !self.incoming.is_empty()) {
+                streams.iter().try_for_each(|stream| stream.wait(&self.placed[before]))?;
             }
-            for (incoming, stream) in self.incoming.iter().zip(streams.into_iter().cycle()) {
+            for (incoming, stream) in self.incoming.iter().zip(streams.iter().cycle()) {
                 self.copy(stream, incoming, layer)?;
             }
-            let [first, second] = streams;
-            second.record(&self.joined)?;
-            first.wait(&self.joined)?;
-            first.record(&self.copied[layer])?;
-            place.wait(&self.copied[layer])?;
-            if let Some(readers) = &self.readers {
-                readers.issued(layer);
+            for (stream, copied) in streams.iter().zip(&self.copied) {
+                stream.record(copied)?;
+                place.wait(copied)?;
             }
         }
         let to = self.group.layer(layer, 0);
@@ -315,6 +286,9 @@ impl Loading {
         };
         network.kernels().place_many(place, &call)?;
         place.record(&self.placed[layer])?;
+        if let Some(readers) = &self.readers {
+            readers.open(layer + STAGES);
+        }
         self.issued += 1;
         Ok(())
     }
@@ -323,19 +297,9 @@ impl Loading {
         if incoming.layer_bytes == 0 {
             return Ok(());
         }
-        let to = self.address(incoming.to, layer, incoming.layer_bytes);
-        let from = match (&incoming.from, &self.readers) {
-            (Origin::Pinned(segment), _) => segment.layer(layer),
-            (Origin::Reader(piece), Some(readers)) => {
-                let (segment, address, bytes) = readers.piece(*piece, layer);
-                debug_assert_eq!(segment, incoming.segment);
-                // SAFETY: the layer has been read, and nobody writes there before its copy is done.
-                unsafe { address.bytes(bytes) }
-            }
-            (Origin::Reader(_), None) => return Err(CudaError::Internal("pieces without readers")),
-        };
-        // SAFETY: segments are held, and what readers fill is not filled again, until the copy is done.
-        unsafe { stream.copy_to_device(to, from) }
+        let to = self.staging.address(incoming.to, layer, incoming.layer_bytes);
+        // SAFETY: segments are held, and never changed, until the copy is done.
+        unsafe { stream.copy_to_device(to, incoming.from.layer(layer)) }
     }
 
     /// True when everything has been started.
@@ -375,25 +339,36 @@ enum Placing {
     Incoming(Target),
 }
 
-/// Page-locked memory through which layers of `slot_bytes` pass: that of the session before where it is large enough.
-fn make_ring(
+/// Page-locked memory of the threads that read: that of the session before where it is large enough. Where there is less
+/// than wanted, fewer threads read.
+fn make_cells(
     network: &CudaNetwork,
     memory: &mut SessionMemory,
-    slot_bytes: usize,
-) -> Result<Ring, CudaError> {
-    let slot_bytes = slot_bytes.next_multiple_of(4096);
-    let found = memory.ring.take().filter(|ring| ring.bytes() >= RING_SLOTS * slot_bytes);
-    let mut ring = match found {
-        Some(ring) => ring,
-        None => (1..=RING_SLOTS)
-            .rev()
-            .find_map(|slots| network.gpu().allocate_pinned(slots * slot_bytes).ok())
-            .ok_or(CudaError::OutOfPinnedMemory { needed: slot_bytes as u64 })?,
+    pieces: &[Piece],
+    threads: usize,
+) -> Result<Vec<Vec<Cell>>, CudaError> {
+    let threads = threads.clamp(1, pieces.len());
+    let passing = pieces.iter().filter(|piece| piece.whole.is_none());
+    let Some(largest) = passing.map(|piece| piece.layer_bytes).max() else {
+        return Ok((0..threads).map(|_| Vec::new()).collect());
     };
-    let slots = (ring.bytes() / slot_bytes).min(network.shape().config.layers);
-    let start = Address::of(&mut ring);
-    memory.ring = Some(ring);
-    Ok(Ring { start, slots, slot_bytes })
+    let cell_bytes = largest.max(1).next_multiple_of(4096);
+    let found = memory.cells.take().filter(|cells| cells.bytes() >= CELLS * threads * cell_bytes);
+    let mut block = match found {
+        Some(block) => block,
+        None => std::iter::successors(Some(CELLS * threads), |count| (*count > 1).then_some(count / 2))
+            .find_map(|count| network.gpu().allocate_pinned(count * cell_bytes).ok())
+            .ok_or(CudaError::OutOfPinnedMemory { needed: cell_bytes as u64 })?,
+    };
+    let start = Address::of(&mut block);
+    let count = block.bytes() / cell_bytes;
+    memory.cells = Some(block);
+    let threads = threads.min(count);
+    let cell = |number: usize| {
+        Ok(Cell { start: start.at(number * cell_bytes), copied: Some(network.gpu().event()?) })
+    };
+    let cells_each = (count / threads).min(CELLS);
+    (0..threads).map(|thread| (0..cells_each).map(|own| cell(thread * cells_each + own)).collect()).collect()
 }
 
 fn number(count: usize) -> Result<u32, CudaError> {

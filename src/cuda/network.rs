@@ -46,8 +46,10 @@ pub struct CudaNetwork {
     spare: Mutex<Option<SessionMemory>>,
     /// The stream on which stored segments are rotated into contexts, beside kernels and copies.
     place: Stream,
-    /// A second stream of copies from the host: two keep the bus busy where copies are small.
-    second_copy: Stream,
+    /// The stream on which logits come back, while the next token is already computed.
+    answers: Stream,
+    /// The streams of a context's copies from the host: two keep the bus busy where copies are small.
+    copies: Arc<[Stream; 2]>,
 }
 
 impl CudaNetwork {
@@ -107,7 +109,8 @@ impl CudaNetwork {
             weight_bytes: WeightBytes::of(&shape, element),
             rope: Rope::of(config),
             place: gpu.new_stream()?,
-            second_copy: gpu.new_stream()?,
+            answers: gpu.new_stream()?,
+            copies: Arc::new([gpu.new_stream()?, gpu.new_stream()?]),
             angles: Mutex::default(),
             workspace: Mutex::default(),
             spare: Mutex::default(),
@@ -184,9 +187,14 @@ impl CudaNetwork {
         &self.place
     }
 
+    /// The stream on which logits come back.
+    pub(super) fn answer_stream(&self) -> &Stream {
+        &self.answers
+    }
+
     /// The streams on which contexts are copied from the host, in turn.
-    pub(super) fn copy_streams(&self) -> [&Stream; 2] {
-        [self.gpu.copy_in(), &self.second_copy]
+    pub(super) fn copy_streams(&self) -> &Arc<[Stream; 2]> {
+        &self.copies
     }
 
     pub(super) fn tools<'a>(&'a self, angles: &'a Angles) -> Tools<'a> {
@@ -258,11 +266,11 @@ impl CudaNetwork {
         pinned_bytes: usize,
     ) -> Result<SessionMemory, CudaError> {
         let spare = lock(&self.spare).take();
-        let (mut device, mut pinned, mut ring) = (None, None, None);
+        let (mut device, mut pinned, mut cells) = (None, None, None);
         if let Some(spare) = spare {
             device = Some(spare.device).filter(|buffer| buffer.bytes() as u64 >= layout.bytes);
             pinned = Some(spare.pinned).filter(|buffer| buffer.bytes() >= pinned_bytes);
-            ring = spare.ring;
+            cells = spare.cells;
         }
         let device = match device {
             Some(buffer) => buffer,
@@ -272,7 +280,7 @@ impl CudaNetwork {
             Some(buffer) => buffer,
             None => self.gpu.allocate_pinned(pinned_bytes)?,
         };
-        Ok(SessionMemory { device, pinned, ring })
+        Ok(SessionMemory { device, pinned, cells })
     }
 
     /// Keeps a session's memory for the next one. Nothing may be using it any more.

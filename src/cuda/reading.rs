@@ -1,5 +1,5 @@
-//! Segments on their way from files into page-locked memory, layer by layer: threads read ahead of the copies to the
-//! device.
+//! Segments on their way from files to the device, layer by layer: threads read ahead of the layers that compute, and start
+//! the copy of what they have read themselves, while it is still in their processor's cache.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -8,14 +8,19 @@ use std::{
     time::Duration,
 };
 
-use super::{CudaError, device::Event, segment::HostSegment};
+use super::{
+    CudaError,
+    device::{Event, Pointer, Stream},
+    groups::STAGES,
+    segment::HostSegment,
+};
 
 /// Reads one layer of one of a context's segments, by its index there: keys `[kv_heads, tokens, head_dim]`, then values,
 /// as files have them, or says why it cannot. Called on several threads at once, layers in their order.
 pub type ReadLayer = Arc<dyn Fn(usize, usize, &mut [u8]) -> Result<(), String> + Send + Sync>;
 
 /// How long a thread that waits for the device, or for others, sleeps before it looks again.
-const PATIENCE: Duration = Duration::from_micros(100);
+const PATIENCE: Duration = Duration::from_micros(50);
 
 /// Host memory as threads and copies share it; who may write which part when is up to [`Readers`].
 #[derive(Debug, Clone, Copy)]
@@ -31,16 +36,9 @@ impl Address {
         Self(memory.as_mut_ptr())
     }
 
-    fn at(self, offset: usize) -> Self {
+    pub fn at(self, offset: usize) -> Self {
         // SAFETY: only ever asked for offsets within the memory that it is of.
         Self(unsafe { self.0.add(offset) })
-    }
-
-    /// # Safety
-    /// There are `bytes` bytes, which nobody writes while the slice is in use.
-    pub unsafe fn bytes<'a>(self, bytes: usize) -> &'a [u8] {
-        // SAFETY: as the caller says.
-        unsafe { std::slice::from_raw_parts(self.0, bytes) }
     }
 
     /// # Safety
@@ -51,6 +49,32 @@ impl Address {
     }
 }
 
+/// Where on the device a segment's layers go.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Target {
+    /// At this offset of a stage.
+    Stage(u64),
+    /// One after the other, from here on.
+    Kept(Pointer),
+}
+
+/// Memory on the device that layers pass through, each in one of [`STAGES`] stages in turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Staging {
+    pub start: Pointer,
+    pub stage_bytes: u64,
+}
+
+impl Staging {
+    /// Where a layer of `layer_bytes` bytes of a segment goes.
+    pub fn address(self, target: Target, layer: usize, layer_bytes: usize) -> Pointer {
+        match target {
+            Target::Kept(start) => start + (layer * layer_bytes) as u64,
+            Target::Stage(offset) => self.start + (layer % STAGES) as u64 * self.stage_bytes + offset,
+        }
+    }
+}
+
 /// One segment to be read.
 pub(super) struct Piece {
     /// Its index in the context.
@@ -58,7 +82,9 @@ pub(super) struct Piece {
     /// Bytes of each of its layers.
     pub layer_bytes: usize,
     pub source: PieceSource,
-    pub place: PiecePlace,
+    /// Page-locked memory for all its layers, one after the other, where they stay; else they pass through a [`Cell`].
+    pub whole: Option<Address>,
+    pub target: Target,
 }
 
 /// Where a piece's bytes come from.
@@ -69,31 +95,28 @@ pub(super) enum PieceSource {
     Memory(Arc<HostSegment>),
 }
 
-/// Where a piece's layers are put.
-#[derive(Clone, Copy)]
-pub(super) enum PiecePlace {
-    /// One after the other, all of them.
-    Whole(Address),
-    /// At this offset of a slot of the ring.
-    Ring(usize),
+/// Page-locked memory of one thread, as large as any layer that it reads, used again and again.
+pub(super) struct Cell {
+    pub start: Address,
+    /// The copy of what was there last; `None` where nothing is copied.
+    pub copied: Option<Event>,
 }
 
-/// Slots that are used again and again, each for one layer of the pieces that have no place of their own.
-#[derive(Clone, Copy)]
-pub(super) struct Ring {
-    pub start: Address,
-    pub slots: usize,
-    pub slot_bytes: usize,
+/// Where pieces are copied to.
+pub(super) struct Way {
+    /// Used in turn. `None`: pieces are read and not copied.
+    pub streams: Option<Arc<[Stream; 2]>>,
+    pub staging: Staging,
+    /// By layer: it has been rotated from its stage. Recorded when [`Readers::open`] opens the stage's next layer.
+    pub placed: Arc<Vec<Event>>,
 }
 
 /// What is read, by whom, and how far it has come.
 struct Shared {
     pieces: Vec<Piece>,
     layers: usize,
-    ring: Option<Ring>,
     read: Option<ReadLayer>,
-    /// By layer: its copies to the device, from the moment on that [`Progress::issued`] counts it.
-    copied: Arc<Vec<Event>>,
+    way: Way,
     progress: Mutex<Progress>,
     changed: Condvar,
 }
@@ -102,57 +125,57 @@ struct Shared {
 struct Progress {
     /// The next piece of the next layer: `layer · pieces + piece`.
     next: usize,
-    /// By layer: pieces read.
-    read: Vec<usize>,
-    /// Layers whose copies to the device have been started.
-    issued: usize,
+    /// By layer: pieces whose copies have been started.
+    sent: Vec<usize>,
+    /// Layers whose stage is free, or will be after an event that has been recorded.
+    open: usize,
     failure: Option<CudaError>,
     stopped: bool,
 }
 
-/// Threads that read. Dropping it waits for them.
+/// Threads that read. Dropping it waits for them, not for the copies that they started.
 pub(super) struct Readers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
-    /// Starts to read. What the pieces' places and the ring are part of has to outlive this.
+    /// Starts to read, on as many threads as there are sets of cells. What the pieces and cells are part of has to outlive
+    /// this and the copies that it started.
     pub fn start(
         pieces: Vec<Piece>,
         layers: usize,
-        ring: Option<Ring>,
+        cells: Vec<Vec<Cell>>,
         read: Option<ReadLayer>,
-        copied: Arc<Vec<Event>>,
-        threads: usize,
+        way: Way,
     ) -> Self {
-        let threads = threads.clamp(1, (pieces.len() * layers).max(1));
-        let progress = Progress { next: 0, read: vec![0; layers], issued: 0, failure: None, stopped: false };
+        let progress =
+            Progress { next: 0, sent: vec![0; layers], open: STAGES, failure: None, stopped: false };
         let shared = Arc::new(Shared {
             pieces,
             layers,
-            ring,
             read,
-            copied,
+            way,
             progress: Mutex::new(progress),
             changed: Condvar::new(),
         });
-        let threads = (0..threads)
-            .map(|_| {
+        let threads = cells
+            .into_iter()
+            .map(|cells| {
                 let shared = shared.clone();
-                std::thread::spawn(move || shared.work())
+                std::thread::spawn(move || shared.work(&cells))
             })
             .collect();
         Self { shared, threads }
     }
 
-    /// Whether a layer of every piece is there.
+    /// Whether the copies of a layer of every piece have been started.
     pub fn is_ready(&self, layer: usize) -> bool {
         let progress = self.shared.progress();
-        progress.failure.is_some() || progress.read[layer] == self.shared.pieces.len()
+        progress.failure.is_some() || progress.sent[layer] == self.shared.pieces.len()
     }
 
-    /// Waits until a layer of every piece is there.
+    /// Waits until the copies of a layer of every piece have been started.
     ///
     /// # Errors
     /// [`CudaError::Segment`] when one cannot be read, [`CudaError::Cancelled`].
@@ -162,26 +185,19 @@ impl Readers {
             if let Some(failure) = &progress.failure {
                 return Err(failure.clone());
             }
-            if progress.read[layer] == self.shared.pieces.len() {
+            if progress.sent[layer] == self.shared.pieces.len() {
                 return Ok(());
             }
             if cancelled() {
                 return Err(CudaError::Cancelled);
             }
-            progress = self.shared.sleep(progress, 50 * PATIENCE);
+            progress = self.shared.sleep(progress);
         }
     }
 
-    /// Where a layer of a piece is, once [`Self::wait`] says that it is there; and of which segment it is.
-    pub fn piece(&self, piece: usize, layer: usize) -> (usize, Address, usize) {
-        let found = &self.shared.pieces[piece];
-        (found.segment, self.shared.address(found, layer), found.layer_bytes)
-    }
-
-    /// Says that the copies of this layer have been started and their event recorded: its slot of the ring is free once
-    /// the event has happened.
-    pub fn issued(&self, layer: usize) {
-        self.shared.progress().issued = layer + 1;
+    /// Says that the event after which the stage of `layer`, and of all layers before, is free has been recorded.
+    pub fn open(&self, layer: usize) {
+        self.shared.progress().open = layer + 1;
         self.shared.changed.notify_all();
     }
 }
@@ -203,60 +219,94 @@ impl Shared {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sleep<'a>(&self, progress: MutexGuard<'a, Progress>, time: Duration) -> MutexGuard<'a, Progress> {
-        self.changed.wait_timeout(progress, time).unwrap_or_else(PoisonError::into_inner).0
+    fn sleep<'a>(&self, progress: MutexGuard<'a, Progress>) -> MutexGuard<'a, Progress> {
+        self.changed.wait_timeout(progress, 100 * PATIENCE).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// What a thread does.
-    fn work(&self) {
+    fn work(&self, cells: &[Cell]) {
+        let mut turn = 0;
         while let Some((layer, index)) = self.next() {
             let piece = &self.pieces[index];
-            let result = match self.wait_for_slot(layer) {
-                Ok(true) => self.fill(piece, layer),
+            // A piece with a place of its own needs no cell.
+            let cell = piece.whole.is_none().then(|| {
+                turn = (turn + 1) % cells.len().max(1);
+                cells.get(turn)
+            });
+            match self.bring(piece, layer, cell.flatten(), index) {
+                Ok(true) => self.count(layer),
                 Ok(false) => return,
-                Err(error) => Err(error),
-            };
-            let mut progress = self.progress();
-            match result {
-                Ok(()) => progress.read[layer] += 1,
                 Err(error) => {
-                    progress.failure.get_or_insert(error);
+                    self.progress().failure.get_or_insert(error);
+                    self.changed.notify_all();
                 }
             }
+        }
+    }
+
+    fn next(&self) -> Option<(usize, usize)> {
+        let mut progress = self.progress();
+        let is_over = progress.stopped
+            || progress.failure.is_some()
+            || progress.next == self.layers * self.pieces.len();
+        if is_over {
+            return None;
+        }
+        progress.next += 1;
+        let number = progress.next - 1;
+        Some((number / self.pieces.len(), number % self.pieces.len()))
+    }
+
+    fn count(&self, layer: usize) {
+        let mut progress = self.progress();
+        progress.sent[layer] += 1;
+        if progress.sent[layer] == self.pieces.len() {
             drop(progress);
             self.changed.notify_all();
         }
     }
 
-    /// The next layer and piece to be read, once there is, or soon will be, a slot for it.
-    fn next(&self) -> Option<(usize, usize)> {
-        let mut progress = self.progress();
-        loop {
-            if progress.stopped
-                || progress.failure.is_some()
-                || progress.next == self.layers * self.pieces.len()
-            {
-                return None;
-            }
-            let layer = progress.next / self.pieces.len();
-            if self.before(layer).is_none_or(|before| before < progress.issued) {
-                let piece = progress.next % self.pieces.len();
-                progress.next += 1;
-                return Some((layer, piece));
-            }
-            progress = self.sleep(progress, 50 * PATIENCE);
+    /// Reads a layer of a piece and starts its copy; false when reading is to end.
+    fn bring(
+        &self,
+        piece: &Piece,
+        layer: usize,
+        cell: Option<&Cell>,
+        index: usize,
+    ) -> Result<bool, CudaError> {
+        let place = match (piece.whole, cell) {
+            (Some(whole), _) => whole.at(layer * piece.layer_bytes),
+            (None, Some(cell)) => cell.start,
+            (None, None) => return Err(CudaError::Internal("a thread that reads without memory of its own")),
+        };
+        if !self.wait_for_copy(cell)? {
+            return Ok(false);
         }
+        // SAFETY: every layer of a piece with a place of its own is taken once. A cell is one thread's, and what was there
+        // has been copied.
+        let bytes = unsafe { place.bytes_mut(piece.layer_bytes) };
+        self.fill(piece, layer, bytes)?;
+        if matches!(piece.target, Target::Stage(_)) && !self.wait_until_open(layer) {
+            return Ok(false);
+        }
+        let Some(streams) = self.way.streams.as_ref().filter(|_| !bytes.is_empty()) else { return Ok(true) };
+        let stream = &streams[index % streams.len()];
+        let to = self.way.staging.address(piece.target, layer, piece.layer_bytes);
+        if let (Target::Stage(_), Some(before)) = (piece.target, layer.checked_sub(STAGES)) {
+            stream.wait(&self.way.placed[before])?;
+        }
+        // SAFETY: nobody writes there again before the copy is done.
+        unsafe { stream.copy_to_device(to, bytes)? };
+        if let Some(copied) = cell.and_then(|cell| cell.copied.as_ref()) {
+            stream.record(copied)?;
+        }
+        Ok(true)
     }
 
-    /// The layer that was in the slot of `layer` before it.
-    fn before(&self, layer: usize) -> Option<usize> {
-        layer.checked_sub(self.ring?.slots)
-    }
-
-    /// Waits until the device has copied what was in the slot of `layer` before; false when reading is to end.
-    fn wait_for_slot(&self, layer: usize) -> Result<bool, CudaError> {
-        let Some(before) = self.before(layer) else { return Ok(true) };
-        while !self.copied[before].is_done()? {
+    /// Waits until the device has copied what was in the cell before; false when reading is to end.
+    fn wait_for_copy(&self, cell: Option<&Cell>) -> Result<bool, CudaError> {
+        let Some(copied) = cell.and_then(|cell| cell.copied.as_ref()) else { return Ok(true) };
+        while !copied.is_done()? {
             if self.progress().stopped {
                 return Ok(false);
             }
@@ -265,20 +315,19 @@ impl Shared {
         Ok(true)
     }
 
-    fn address(&self, piece: &Piece, layer: usize) -> Address {
-        match (piece.place, self.ring) {
-            (PiecePlace::Whole(start), _) => start.at(layer * piece.layer_bytes),
-            (PiecePlace::Ring(offset), Some(ring)) => {
-                ring.start.at(layer % ring.slots * ring.slot_bytes + offset)
+    /// Waits until a layer's stage may be written; false when reading is to end.
+    fn wait_until_open(&self, layer: usize) -> bool {
+        let mut progress = self.progress();
+        while layer >= progress.open {
+            if progress.stopped || progress.failure.is_some() {
+                return false;
             }
-            (PiecePlace::Ring(_), None) => unreachable!("pieces of a ring come with one"),
+            progress = self.sleep(progress);
         }
+        true
     }
 
-    fn fill(&self, piece: &Piece, layer: usize) -> Result<(), CudaError> {
-        // SAFETY: every layer of every piece is taken by one thread once, has bytes of its own until those of the ring are
-        // used again, and that is after the device has copied them.
-        let to = unsafe { self.address(piece, layer).bytes_mut(piece.layer_bytes) };
+    fn fill(&self, piece: &Piece, layer: usize, to: &mut [u8]) -> Result<(), CudaError> {
         let failed = |reason: String| CudaError::Segment { index: piece.segment, reason };
         match &piece.source {
             PieceSource::Memory(segment) => {
@@ -300,18 +349,27 @@ mod tests {
 
     const LAYERS: usize = 9;
 
+    fn nowhere() -> Way {
+        Way { streams: None, staging: Staging { start: 0, stage_bytes: 0 }, placed: Arc::default() }
+    }
+
     fn never() -> bool {
         false
     }
 
-    fn pieces(memory: &mut [Vec<u8>]) -> Vec<Piece> {
+    fn pieces(memory: &mut [Vec<u8>], target: Target) -> Vec<Piece> {
         let piece = |(segment, memory): (usize, &mut Vec<u8>)| Piece {
             segment,
             layer_bytes: memory.len() / LAYERS,
             source: PieceSource::File,
-            place: PiecePlace::Whole(Address::of(memory)),
+            whole: Some(Address::of(memory)),
+            target,
         };
         memory.iter_mut().enumerate().map(piece).collect()
+    }
+
+    fn without_cells(threads: usize) -> Vec<Vec<Cell>> {
+        (0..threads).map(|_| Vec::new()).collect()
     }
 
     #[test]
@@ -321,19 +379,62 @@ mod tests {
             to.iter_mut().for_each(|byte| *byte += (10 * segment + layer) as u8);
             Ok(())
         });
-        let readers = Readers::start(pieces(&mut memory), LAYERS, None, Some(read), Arc::new(Vec::new()), 4);
+        let pieces = pieces(&mut memory, Target::Kept(0));
+        let readers = Readers::start(pieces, LAYERS, without_cells(4), Some(read), nowhere());
         for layer in 0..LAYERS {
             readers.wait(layer, &never).expect("nothing fails");
             assert!(readers.is_ready(layer));
-            for piece in 0..5 {
-                let (segment, address, bytes) = readers.piece(piece, layer);
-                // SAFETY: this layer has been read.
-                let found = unsafe { address.bytes(bytes) };
-                assert!(found.iter().all(|byte| *byte as usize == 10 * segment + layer));
-            }
         }
         drop(readers);
-        assert!(memory.iter().flatten().all(|byte| (*byte as usize) < 10 * 5));
+        for (segment, memory) in memory.iter().enumerate() {
+            for (layer, bytes) in memory.chunks(memory.len() / LAYERS).enumerate() {
+                assert!(bytes.iter().all(|byte| *byte as usize == 10 * segment + layer));
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_without_a_place_of_their_own_pass_through_cells() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = seen.clone();
+        let read: ReadLayer = Arc::new(move |segment, layer, to| {
+            to.fill(1);
+            noted.lock().unwrap().push((segment, layer, to.len()));
+            Ok(())
+        });
+        let piece = |segment: usize| Piece {
+            segment,
+            layer_bytes: 10 + segment,
+            source: PieceSource::File,
+            whole: None,
+            target: Target::Kept(0),
+        };
+        let mut memory = [0; 4 * 16];
+        let start = Address::of(&mut memory);
+        let cell = |number: usize| Cell { start: start.at(16 * number), copied: None };
+        let cells = vec![vec![cell(0), cell(1)], vec![cell(2), cell(3)]];
+        let readers = Readers::start((0..5).map(piece).collect(), LAYERS, cells, Some(read), nowhere());
+        readers.wait(LAYERS - 1, &never).expect("nothing fails");
+        drop(readers);
+        let mut seen = seen.lock().unwrap().clone();
+        seen.sort_unstable();
+        let expected = (0..5).flat_map(|piece| (0..LAYERS).map(move |layer| (piece, layer, 10 + piece)));
+        assert_eq!(seen, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_stage_is_not_written_before_it_is_open() {
+        let mut memory: Vec<Vec<u8>> = (0..3).map(|_| vec![0; LAYERS]).collect();
+        let read: ReadLayer = Arc::new(|_, _, _| Ok(()));
+        let pieces = pieces(&mut memory, Target::Stage(0));
+        let readers = Readers::start(pieces, LAYERS, without_cells(2), Some(read), nowhere());
+        readers.wait(STAGES - 1, &never).expect("the first stages are free");
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!readers.is_ready(STAGES));
+        for layer in STAGES..LAYERS {
+            readers.open(layer);
+            readers.wait(layer, &never).expect("its stage is open");
+        }
     }
 
     #[test]
@@ -345,8 +446,8 @@ mod tests {
                 (2, 3) => Err("its checksum does not match".into()),
                 _ => Ok(()),
             });
-            let readers =
-                Readers::start(pieces(&mut memory), LAYERS, None, Some(read), Arc::new(Vec::new()), 3);
+            let pieces = pieces(&mut memory, Target::Kept(0));
+            let readers = Readers::start(pieces, LAYERS, without_cells(3), Some(read), nowhere());
             let error = readers.wait(3, &never).expect_err("one piece cannot be read");
             assert!(matches!(error, CudaError::Segment { index: 2, .. }), "{error}");
         }
@@ -361,7 +462,8 @@ mod tests {
             }
             Ok(())
         });
-        let readers = Readers::start(pieces(&mut memory), LAYERS, None, Some(read), Arc::new(Vec::new()), 1);
+        let pieces = pieces(&mut memory, Target::Kept(0));
+        let readers = Readers::start(pieces, LAYERS, without_cells(1), Some(read), nowhere());
         readers.wait(0, &never).expect("the first layer is read");
         assert_eq!(readers.wait(1, &|| true), Err(CudaError::Cancelled));
     }

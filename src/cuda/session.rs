@@ -12,12 +12,13 @@ use super::{
     device::Event,
     fits::Fit,
     groups::{Group, SessionLayout, SessionMemory},
-    layers::Pass,
+    kernels::chosen,
+    layers::{ContextKeys, Pass},
     loading::{Loading, Site},
     memory::DeviceBuffer,
     network::{BLOCK_TOKENS, CudaNetwork, HeldWorkspace},
     segment::DeviceSegment,
-    workspace::Tokens,
+    workspace::{Activations, Tokens, Workspace},
 };
 use crate::model::{attention::ApeScaling, session::Cancelled};
 
@@ -41,10 +42,16 @@ pub struct Session<'a> {
     angles: Arc<Angles>,
     /// The next token's position.
     position: usize,
-    /// Happens once the logits of the last token are in the session's memory.
-    answered: Option<Event>,
+    /// Happen once the choice after the last token, and its logits, are in the session's memory.
+    answered: Option<Answered>,
     /// Held for as long as the device may be reading it.
     _prefix: Option<Arc<DeviceSegment>>,
+}
+
+/// What a session waits for.
+struct Answered {
+    choice: Event,
+    logits: Event,
 }
 
 impl<'a> Session<'a> {
@@ -233,6 +240,9 @@ impl<'a> Session<'a> {
         let sequence_start = [0, count as u32];
         let tokens = Tokens { ids: tokens, positions: &positions, sequence_start: &sequence_start };
         workspace.bring(network.gpu(), &tokens)?;
+        if answer {
+            network.gpu().compute().fill(workspace.activations().choice, 0, size_of::<u64>())?;
+        }
         let angles = self.angles.clone();
         let mut pass = Pass::begin(network.tools(&angles), *workspace.activations(), count, 1, count)?;
 
@@ -252,9 +262,12 @@ impl<'a> Session<'a> {
                 }
                 pass.keep_last();
             }
-            let context = self.context.map(|(group, tokens)| group.layer(index, tokens));
+            let context = ContextKeys {
+                keys: self.context.map(|(group, tokens)| group.layer(index, tokens)).unwrap_or_default(),
+                settled: self.arrived,
+            };
             let own = self.other.layer(index, self.other_tokens + count);
-            pass.attend(context.unwrap_or_default(), own, self.scaling)?;
+            pass.attend(context, own, self.scaling)?;
             pass.attention_output(layer)?;
             pass.feed_forward(layer)?;
             if let Some(loading) = self.loading.as_mut().filter(|_| !self.arrived) {
@@ -265,23 +278,32 @@ impl<'a> Session<'a> {
         self.other_tokens += count;
         self.position += count;
         if answer {
+            network.gpu().compute().wait(workspace.fetched())?;
             pass.logits()?;
-            self.fetch(workspace.activations().logits)?;
+            self.fetch(workspace)?;
         }
         Ok(())
     }
 
-    /// Starts bringing the logits to the session's memory.
-    fn fetch(&mut self, logits: u64) -> Result<(), CudaError> {
-        let compute = self.network.gpu().compute();
+    /// Starts bringing the choice and the logits to the session's memory; whoever needs only the choice does not wait for
+    /// the logits.
+    fn fetch(&mut self, workspace: &Workspace) -> Result<(), CudaError> {
+        let (compute, aside) = (self.network.gpu().compute(), self.network.answer_stream());
+        let Activations { logits, choice, .. } = *workspace.activations();
         let memory = self.memory.as_mut().ok_or(CudaError::Internal("a session without memory"))?;
-        // SAFETY: nobody looks at this part of the memory before `answered`, and it is given back only after that.
-        unsafe { compute.copy_to_host(&mut memory.pinned[..logits_bytes(self.network)], logits)? };
+        let (to, rest) = memory.pinned.split_at_mut(logits_bytes(self.network));
         let answered = match self.answered.take() {
-            Some(event) => event,
-            None => self.network.gpu().event()?,
+            Some(answered) => answered,
+            None => Answered { choice: self.network.gpu().event()?, logits: self.network.gpu().event()? },
         };
-        compute.record(&answered)?;
+        // SAFETY: nobody looks at these parts of the memory before their events, and it is given back only after those.
+        unsafe { compute.copy_to_host(&mut rest[..size_of::<u64>()], choice)? };
+        compute.record(&answered.choice)?;
+        aside.wait(&answered.choice)?;
+        // SAFETY: as above.
+        unsafe { aside.copy_to_host(to, logits)? };
+        aside.record(&answered.logits)?;
+        aside.record(workspace.fetched())?;
         self.answered = Some(answered);
         Ok(())
     }
@@ -291,10 +313,26 @@ impl<'a> Session<'a> {
     /// # Errors
     /// [`CudaError::Internal`] before the first [`Self::prefill`]; whatever went wrong on the device since then.
     pub fn logits(&self) -> Result<&[f32], CudaError> {
+        let (answered, pinned) = self.answer()?;
+        answered.logits.synchronize()?;
+        Ok(bytemuck::cast_slice(&pinned[..logits_bytes(self.network)]))
+    }
+
+    /// The token with the largest logit, the first of several; waits for the device, and not for [`Self::logits`].
+    ///
+    /// # Errors
+    /// As [`Self::logits`].
+    pub fn most_likely(&self) -> Result<u32, CudaError> {
+        let (answered, pinned) = self.answer()?;
+        answered.choice.synchronize()?;
+        let start = logits_bytes(self.network);
+        Ok(chosen(bytemuck::pod_read_unaligned(&pinned[start..start + size_of::<u64>()])))
+    }
+
+    fn answer(&self) -> Result<(&Answered, &[u8]), CudaError> {
         let answered = self.answered.as_ref().ok_or(CudaError::Internal("no token has been prefilled"))?;
-        answered.synchronize()?;
         let memory = self.memory.as_ref().ok_or(CudaError::Internal("a session without memory"))?;
-        Ok(bytemuck::cast_slice(&memory.pinned[..logits_bytes(self.network)]))
+        Ok((answered, &memory.pinned[..]))
     }
 
     /// Waits until the whole context is in place, and gives what was loaded on the way for the tiers to keep, by the

@@ -39,6 +39,8 @@ pub(super) struct Activations {
     pub partial_rows: usize,
     /// f32 `[vocabulary]`, of the last token.
     pub logits: Pointer,
+    /// u64: what `Kernels::most_likely` finds in them.
+    pub choice: Pointer,
     pub inputs: Inputs,
 }
 
@@ -87,6 +89,8 @@ pub(super) struct Workspace {
     /// Two, so that one is written while the other may still be waiting for its copy.
     letters: [Letter; 2],
     next: usize,
+    /// The logits of the last pass have been copied to the host.
+    fetched: Event,
     bytes: u64,
     _buffer: DeviceBuffer,
 }
@@ -135,19 +139,25 @@ impl Activations {
             lse: parts.take(partial_rows * heads.heads * float),
             partial_rows,
             logits: parts.take(shape.config.vocabulary * float),
-            inputs: Inputs::default(),
+            choice: parts.take(size_of::<u64>()),
+            inputs: Inputs::of(parts.take(input_words(tokens) * size_of::<u32>()), tokens),
         };
-        let words = parts.take(input_words(tokens) * size_of::<u32>());
-        let part = |index: usize| words + (index * padded(tokens + 1) * size_of::<u32>()) as u64;
-        let inputs = Inputs {
+        (activations, parts.end)
+    }
+}
+
+impl Inputs {
+    /// Those of a pass of `tokens` tokens, one after the other from `start` on.
+    fn of(start: Pointer, tokens: usize) -> Self {
+        let part = |index: usize| start + (index * padded(tokens + 1) * size_of::<u32>()) as u64;
+        Self {
             ids: part(0),
             positions: part(1),
             sequence_of: part(2),
             sequence_start: part(3),
             sequence_tokens: part(4),
             last: part(5),
-        };
-        (Self { inputs, ..activations }, parts.end)
+        }
     }
 }
 
@@ -167,11 +177,17 @@ impl Workspace {
             let buffer = gpu.allocate_pinned(input_words(tokens) * size_of::<u32>())?;
             Ok::<_, CudaError>(Letter { buffer, copied: gpu.event()? })
         };
-        Ok(Self { activations, letters: [letter()?, letter()?], next: 0, bytes, _buffer: buffer })
+        let (letters, fetched) = ([letter()?, letter()?], gpu.event()?);
+        Ok(Self { activations, letters, next: 0, fetched, bytes, _buffer: buffer })
     }
 
     pub fn activations(&self) -> &Activations {
         &self.activations
+    }
+
+    /// What happens once the logits of the last pass are no longer needed here; true of none.
+    pub fn fetched(&self) -> &Event {
+        &self.fetched
     }
 
     /// Most tokens of a pass.
@@ -193,17 +209,20 @@ impl Workspace {
         let letter = &mut self.letters[self.next];
         self.next = 1 - self.next;
         letter.copied.synchronize()?;
-        let words: &mut [u32] = bytemuck::cast_slice_mut(&mut letter.buffer[..]);
-        write(words, most, tokens);
+        // As short as it can be: a token's whole work takes a few milliseconds.
+        let count = tokens.ids.len();
+        self.activations.inputs = Inputs::of(self.activations.inputs.ids, count);
+        let bytes = input_words(count) * size_of::<u32>();
+        write(bytemuck::cast_slice_mut(&mut letter.buffer[..bytes]), count, tokens);
         // SAFETY: the letter is written again, and given back, only after `copied`.
-        unsafe { gpu.compute().copy_to_device(self.activations.inputs.ids, &letter.buffer)? };
+        unsafe { gpu.compute().copy_to_device(self.activations.inputs.ids, &letter.buffer[..bytes])? };
         gpu.compute().record(&letter.copied)
     }
 }
 
-/// Writes a pass's inputs in the order of [`Inputs`].
-fn write(words: &mut [u32], most: usize, tokens: &Tokens) {
-    let part = padded(most + 1);
+/// Writes the inputs of a pass of `count` tokens in the order of [`Inputs`].
+fn write(words: &mut [u32], count: usize, tokens: &Tokens) {
+    let part = padded(count + 1);
     let (ids, rest) = words.split_at_mut(part);
     let (positions, rest) = rest.split_at_mut(part);
     let (sequence_of, rest) = rest.split_at_mut(part);
@@ -227,17 +246,18 @@ mod tests {
     fn inputs_stand_where_the_device_looks_for_them() {
         let shape = Shape::named("smollm2-135m").expect("a known name");
         let (activations, _) = Activations::new(&shape, CacheDtype::F32, 7, 0);
-        let mut words = vec![9; input_words(7)];
+        let inputs = Inputs::of(activations.inputs.ids, 5);
+        let mut words = vec![9; input_words(5)];
         let tokens =
             Tokens { ids: &[10, 11, 12, 13, 14], positions: &[3, 4, 3, 4, 5], sequence_start: &[0, 2, 5] };
-        write(&mut words, 7, &tokens);
-        let at = |pointer: Pointer| &words[((pointer - activations.inputs.ids) / 4) as usize..];
-        assert_eq!(at(activations.inputs.ids)[..5], [10, 11, 12, 13, 14]);
-        assert_eq!(at(activations.inputs.positions)[..5], [3, 4, 3, 4, 5]);
-        assert_eq!(at(activations.inputs.sequence_of)[..5], [0, 0, 1, 1, 1]);
-        assert_eq!(at(activations.inputs.sequence_start)[..3], [0, 2, 5]);
-        assert_eq!(at(activations.inputs.sequence_tokens)[..2], [2, 3]);
-        assert_eq!(at(activations.inputs.last)[..2], [0, 1]);
+        write(&mut words, 5, &tokens);
+        let at = |pointer: Pointer| &words[((pointer - inputs.ids) / 4) as usize..];
+        assert_eq!(at(inputs.ids)[..5], [10, 11, 12, 13, 14]);
+        assert_eq!(at(inputs.positions)[..5], [3, 4, 3, 4, 5]);
+        assert_eq!(at(inputs.sequence_of)[..5], [0, 0, 1, 1, 1]);
+        assert_eq!(at(inputs.sequence_start)[..3], [0, 2, 5]);
+        assert_eq!(at(inputs.sequence_tokens)[..2], [2, 3]);
+        assert_eq!(at(inputs.last)[..2], [0, 1]);
     }
 
     #[test]

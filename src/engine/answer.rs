@@ -217,10 +217,9 @@ impl Asking<'_> {
         let mut written = Written::default();
         let mut phase = Instant::now();
         while written.tokens.len() < self.max_tokens {
-            let logits = session.logits()?;
-            let token = sampler.choose(&logits)?;
+            let token = session.choose(&mut sampler)?;
             if written.tokens.is_empty() {
-                written.first_logits = logits.to_vec1().map_err(ModelError::from)?;
+                written.first_logits = session.logits()?.to_vec1().map_err(ModelError::from)?;
             }
             if model.tokenizer.is_stop(token) {
                 written.stop = StopReason::EndOfText;

@@ -14,7 +14,7 @@ use crate::{
         Model,
         config::ModelConfig,
         hub::{self, ModelFiles},
-        sampler::Logits,
+        sampler::{Logits, Sampler},
         session::{self, Cancelled},
         weights::Weights,
     },
@@ -65,9 +65,19 @@ impl Running<'_> {
             Self::Gpu(session) => {
                 session.prefill(tokens, cancelled)?;
                 // A phase ends when its work has, not when it has been started.
-                session.logits()?;
+                session.most_likely()?;
                 Ok(())
             }
+        }
+    }
+
+    /// The token that follows the last one.
+    pub fn choose(&self, sampler: &mut Sampler) -> Result<u32, Failure> {
+        match self {
+            // The device has chosen already, and the logits need not be waited for.
+            #[cfg(feature = "cuda")]
+            Self::Gpu(session) if sampler.is_greedy() => Ok(session.most_likely()?),
+            _ => Ok(sampler.choose(&self.logits()?)?),
         }
     }
 

@@ -60,7 +60,7 @@ impl Asking<'_> {
                 Session::with_context(gpu.network(), &prefix, context, scaling, query.len(), self.max_tokens);
             let result = started.and_then(|mut session| {
                 session.prefill(query, self.cancelled)?;
-                session.logits()?;
+                session.most_likely()?;
                 Ok(session)
             });
             match result {

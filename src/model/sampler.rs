@@ -14,7 +14,10 @@ pub fn logits(values: &[f32]) -> Result<Logits, ModelError> {
 }
 
 /// Chooses tokens: the most likely one, or at random with a fixed seed.
-pub struct Sampler(LogitsProcessor);
+pub struct Sampler {
+    processor: LogitsProcessor,
+    greedy: bool,
+}
 
 impl Sampler {
     /// Greedy at `temperature` 0; else from the whole distribution or, with `top_p`, from its likeliest part.
@@ -24,11 +27,17 @@ impl Sampler {
             None => Sampling::All { temperature },
             Some(p) => Sampling::TopP { p, temperature },
         };
-        Self(LogitsProcessor::from_sampling(seed, sampling))
+        let greedy = matches!(sampling, Sampling::ArgMax);
+        Self { processor: LogitsProcessor::from_sampling(seed, sampling), greedy }
+    }
+
+    /// It always chooses the most likely token.
+    pub fn is_greedy(&self) -> bool {
+        self.greedy
     }
 
     /// A token from logits `[vocabulary]`.
     pub fn choose(&mut self, logits: &Logits) -> Result<u32, ModelError> {
-        Ok(self.0.sample(logits)?)
+        Ok(self.processor.sample(logits)?)
     }
 }

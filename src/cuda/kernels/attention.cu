@@ -11,8 +11,9 @@
 //
 //   name            argument  for                                     rows a block  threads  dynamic shared memory, bytes
 //   attend_generic  Attend    any ELEMENT, any HEAD_DIM               16            128      64 * HEAD_DIM
-//   attend_few      Attend    16-bit ELEMENT, HEAD_DIM % 16 == 0,     16            128      FEW_STAGES * 256 * (HEAD_DIM + 8)
-//                             HEAD_DIM <= 256, sm_80 on                                      FEW_STAGES = 3 up to 128, else 2
+//   attend_few      Attend    16-bit ELEMENT, HEAD_DIM % 16 == 0,     16            128      (FEW_STAGES * 256 + 32)
+//                             HEAD_DIM <= 256, sm_80 on                                        * (HEAD_DIM + 8)
+//                                                                                            FEW_STAGES = 3 up to 128, else 2
 //   attend_many     Attend    the same                                128           128 up   256 * (HEAD_DIM + 8)
 //                                                                                   to 128,    + 8 * MANY_KEYS * (HEAD_DIM + 8)
 //                                                                                   else 256 MANY_KEYS = 64 up to 128, else 32
@@ -24,6 +25,7 @@
 //   else rows = longest_sequence * (heads / kv_heads) <= 16 -> attend_few;
 //   else compute capability 9.0 (and only it: `a` features do not carry over) and HEAD_DIM 64 or 128 -> attend_wide;
 //   else attend_many. (The three take any number of rows; the rule is one of speed.)
+//   attend_few and merge may be started before the kernel before them has ended (module.rs).
 //   Dynamic shared memory above 48 KiB needs CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES set once per function.
 //
 //   Grid of the attend kernels:  x = ceil(longest_sequence * group / rows a block),  y = kv_heads,
@@ -57,7 +59,7 @@
 //      136  f32   scale_shared
 //      140  f32   scale_own
 //      144  u32   joint               1: one softmax over both, `output`; 0: split, `partial` and `lse`
-//      148  u32   unused              0
+//      148  u32   shared_is_old       1: no kernel just before this one writes shared keys or values
 //   Every address and every head stride is a multiple of 16 bytes. Rows of `partial` and `lse`: the shared splits
 //   first, then the own ones. A row that sees no key gets output 0 and, in split mode, LSE -inf.
 //
@@ -92,7 +94,7 @@ struct Attend {
     u64 shared_head_stride, own_head_stride;
     u32 shared_count, own_count, sequences, tokens, heads, kv_heads, shared_splits, own_splits;
     float scale_shared, scale_own;
-    u32 joint, unused;
+    u32 joint, shared_is_old;
 };
 static_assert(sizeof(Attend) == 152, "the host's twin has 152 bytes");
 
@@ -102,6 +104,22 @@ struct Merge {
     float temperature, scale;
 };
 static_assert(sizeof(Merge) == 48, "the host's twin has 48 bytes");
+
+// As in element.cu, of which this source takes nothing else.
+
+/// Waits for what was started before on the stream.
+__device__ __forceinline__ void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/// Lets the next kernel on the stream take the places that blocks of this one leave.
+__device__ __forceinline__ void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
 
 __device__ __forceinline__ float minus_infinity() { return __int_as_float(0xff800000); }
 
@@ -125,8 +143,13 @@ __device__ __forceinline__ float to_float(unsigned short x) {
 /// Two numbers rounded to 16-bit elements, the first in the low half.
 __device__ __forceinline__ u32 pack(float low, float high) {
     u32 pair;
-#if ELEMENT == 1
+#if ELEMENT == 1 && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800)
     asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+#elif ELEMENT == 1
+    unsigned short a, b;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(a) : "f"(low));
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(b) : "f"(high));
+    pair = (u32)b << 16 | a;
 #elif ELEMENT == 2 && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800)
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
 #else
@@ -353,6 +376,8 @@ __device__ __forceinline__ float merge_lse(const float *lse, long long stride, i
 /// w = softmax([S T L_C, L_O]); output = w_C out_C + w_O out_O, for one row: four warps take the splits in turn.
 extern "C" __global__ void __launch_bounds__(128) merge(const __grid_constant__ Merge a) {
     __shared__ float part[4][DIM];
+    let_next_start();
+    wait_for_previous();
     long long row = (long long)blockIdx.x * a.heads + blockIdx.y;
     long long stride = (long long)a.tokens * a.heads;
     const float *lse = (const float *)a.lse + row;

@@ -49,6 +49,8 @@ pub struct Attend {
     /// What scores of `shared` are multiplied by before their softmax.
     pub scale_shared: f32,
     pub scale_own: f32,
+    /// No kernel started just before this one writes shared keys or values: they may be read before it has ended.
+    pub shared_is_old: bool,
     pub mode: AttendMode,
 }
 
@@ -116,7 +118,7 @@ struct AttendArguments {
     scale_shared: f32,
     scale_own: f32,
     joint: u32,
-    reserved: u32,
+    shared_is_old: u32,
 }
 
 #[repr(C)]
@@ -160,7 +162,7 @@ impl Variant {
         let (row, small) = (head_dim + 8, head_dim <= 128);
         let (rows, shared_bytes, resident) = match kind {
             Kind::Generic => (16, 64 * head_dim, 8),
-            Kind::Few => (16, if small { 3 } else { 2 } * 256 * row, 2),
+            Kind::Few => (16, (if small { 3 } else { 2 } * 256 + 32) * row, 2),
             Kind::Many if small => (128, 256 * row + 8 * 64 * row, 2),
             Kind::Many => (128, 256 * row + 8 * 32 * row, 1),
             Kind::Wide => (128, 1024 + 1280 * head_dim + 256, 1),
@@ -201,12 +203,15 @@ impl Attention {
         let many = if wide { ("attend_wide", Kind::Wide) } else { ("attend_many", Kind::Many) };
         Ok(Self {
             generic: function("attend_generic", Kind::Generic)?,
-            few: tensor.then(|| function("attend_few", Kind::Few)).transpose()?,
+            few: tensor
+                .then(|| function("attend_few", Kind::Few))
+                .transpose()?
+                .map(|function| function.early(gpu)),
             many: match tensor {
                 true => Some((many.1, function(many.0, many.1)?)),
                 false => None,
             },
-            merge: module.function("merge", 128, 0)?,
+            merge: module.function("merge", 128, 0)?.early(gpu),
         })
     }
 
@@ -259,7 +264,7 @@ impl Kernels {
             scale_shared: call.scale_shared,
             scale_own: call.scale_own,
             joint,
-            reserved: 0,
+            shared_is_old: call.shared_is_old.into(),
         };
         let parts = if joint == 1 { 1 } else { shared_splits + own_splits };
         let grid = [blocks(rows, variant.rows)?, number(call.kv_heads)?, number(call.sequences * parts)?];
@@ -327,7 +332,7 @@ mod tests {
 
     #[test]
     fn shared_memory_is_what_the_sources_say() {
-        assert_eq!(Variant::of(Kind::Few, 128).shared_bytes, 3 * 256 * 136);
+        assert_eq!(Variant::of(Kind::Few, 128).shared_bytes, (3 * 256 + 32) * 136);
         assert_eq!(Variant::of(Kind::Many, 128).shared_bytes, 256 * 136 + 8 * 64 * 136);
         assert_eq!(Variant::of(Kind::Many, 256).threads(256), 256);
         // 227 KiB are what a block of compute capability 9.0 can ask for.

@@ -96,41 +96,55 @@ __device__ __forceinline__ void few_merge(const Attend &a, const Work &work, con
 extern "C" __global__ void __launch_bounds__(FEW_WARPS * 32, 2) attend_few(const __grid_constant__ Attend a) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
     extern __shared__ __align__(16) unsigned char shared_memory[];
-    Work work;
-    if (!find_work(a, 16, FEW_KEYS, work)) return;
+    Work work = {};
+    bool there = find_work(a, 16, FEW_KEYS, work);
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     u32 memory = shared_address(shared_memory);
     u32 ring = memory + warp * (FEW_STAGES * FEW_STAGE * 2);
     Tiles tiles(work, FEW_KEYS);
 
-    // The query passes through the first warp's ring into registers before keys take its place.
-    copy_query<16, FEW_WARPS * 32>(memory, a, work);
+    // The first keys of a context are asked for while the kernel before, which makes the query and the newest key, still
+    // runs.
+    bool ahead = there && a.shared_is_old && tiles.shared == tiles.all;
+    auto fill = [&] {
+        for (int turn = 0; turn < FEW_STAGES; turn++) few_copy(ring, work, tiles, warp, turn);
+    };
+    if (ahead) fill();
+    wait_for_previous();
+    let_next_start();
+    if (!there) return;
+    u32 place = memory + FEW_WARPS * FEW_STAGES * FEW_STAGE * 2;
+    copy_query<16, FEW_WARPS * 32>(place, a, work);
     commit_copies();
-    wait_copies<0>();
+    if (ahead) {
+        wait_copies<0>();
+    } else {
+        fill();
+        wait_copies<FEW_STAGES>();
+    }
     __syncthreads();
     u32 query[DIM / 16][4];
 #pragma unroll
     for (int k = 0; k < DIM / 16; k++) {
-        load_matrix(query[k], memory + (lane % 16 * STRIDE + lane / 16 * 8 + k * 16) * 2);
+        load_matrix(query[k], place + (lane % 16 * STRIDE + lane / 16 * 8 + k * 16) * 2);
     }
-    __syncthreads();
 
     int limit[2];
     for (int r = 0; r < 2; r++) limit[r] = work.limit(min(lane / 4 + 8 * r, work.rows - 1));
     int least = work.limit(0);
     Softmax softmax;
     softmax.clear();
-    for (int turn = 0; turn < FEW_STAGES - 1; turn++) few_copy(ring, work, tiles, warp, turn);
     for (int turn = 0; turn * FEW_WARPS + warp < tiles.all; turn++) {
-        wait_copies<FEW_STAGES - 2>();
+        if (turn > 0) few_copy(ring, work, tiles, warp, turn + FEW_STAGES - 1);
+        wait_copies<FEW_STAGES - 1>();
         __syncwarp();
-        few_copy(ring, work, tiles, warp, turn + FEW_STAGES - 1);
         Tile tile(work, tiles, turn * FEW_WARPS + warp, FEW_KEYS);
         int end = tile.first + tile.count;
         bool masked = tile.count < FEW_KEYS || (tile.own && end > least);
         int seen[2] = {tile.own ? min(limit[0], end) : end, tile.own ? min(limit[1], end) : end};
         float scale = (tile.own ? a.scale_own : a.scale_shared) * LOG2_E;
         few_slice(ring + turn % FEW_STAGES * (FEW_STAGE * 2), query, tile, seen, scale, masked, softmax);
+        __syncwarp();
     }
     wait_copies<0>();
     __syncthreads();

@@ -105,14 +105,14 @@ template <int width> __device__ __forceinline__ float sum_lanes(float x) {
     return x;
 }
 
-/// The sum over a block of 8 warps, in all of its threads. All of them must come here, once per `memory`.
-__device__ __forceinline__ float sum_block(float x, float (&memory)[8]) {
+/// The sum over a block of so many warps, in all of its threads. All of them must come here, once per `memory`.
+template <int warps> __device__ __forceinline__ float sum_block(float x, float (&memory)[warps]) {
     x = sum_lanes<WARP>(x);
     if (threadIdx.x % WARP == 0) memory[threadIdx.x / WARP] = x;
     __syncthreads();
     float sum = 0.f;
 #pragma unroll
-    for (int i = 0; i < 8; i++) sum += memory[i];
+    for (int i = 0; i < warps; i++) sum += memory[i];
     return sum;
 }
 

@@ -134,6 +134,32 @@ extern "C" __global__ void __launch_bounds__(THREADS) add_bias_element(const __g
     add_to_rows<E>(a);
 }
 
+struct MostLikely {
+    u64 out, logits;
+    u32 count, reserved;
+};
+static_assert(sizeof(MostLikely) == 24, "the host's twin has 24 bytes");
+
+/// The largest logit, in the order of numbers, above the complement of its index, so that the first of equals is chosen. What
+/// is no number comes last. `out` was 0 before.
+extern "C" __global__ void __launch_bounds__(THREADS) most_likely(const __grid_constant__ MostLikely a) {
+    wait_for_previous();
+    u64 best = 0;
+    for (u32 index = blockIdx.x * THREADS + threadIdx.x; index < a.count; index += gridDim.x * THREADS) {
+        float logit = ((const float *)a.logits)[index];
+        u32 bits = __float_as_uint(logit);
+        u32 order = logit != logit ? 0 : bits >> 31 ? ~bits : bits | 0x80000000u;
+        u64 key = (u64)order << 32 | (u32)~index;
+        best = key > best ? key : best;
+    }
+#pragma unroll
+    for (int step = WARP / 2; step > 0; step /= 2) {
+        u64 other = __shfl_xor_sync(ALL_LANES, best, step);
+        best = other > best ? other : best;
+    }
+    if (threadIdx.x % WARP == 0) atomicMax((u64 *)a.out, best);
+}
+
 struct FillRandom {
     u64 out, count, seed;
     float scale;

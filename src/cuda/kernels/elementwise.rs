@@ -19,6 +19,7 @@ pub(super) struct Elementwise {
     add_bias: Function,
     add_bias_element: Function,
     fill_random: Function,
+    most_likely: Function,
     pub(super) finish_qkv: Function,
     pub(super) place: Function,
 }
@@ -35,6 +36,7 @@ impl Elementwise {
             add_bias: function("add_bias")?,
             add_bias_element: function("add_bias_element")?,
             fill_random: function("fill_random")?,
+            most_likely: function("most_likely")?,
             finish_qkv: function("finish_qkv")?,
             place: function("place")?,
         })
@@ -85,6 +87,14 @@ struct Rows {
 }
 
 #[repr(C)]
+struct MostLikely {
+    out: Pointer,
+    logits: Pointer,
+    count: u32,
+    reserved: u32,
+}
+
+#[repr(C)]
 struct FillRandom {
     out: Pointer,
     count: u64,
@@ -95,7 +105,13 @@ struct FillRandom {
 
 // elementwise.cu says the same of its side.
 const _: () = assert!(size_of::<RopeTable>() == 40 && size_of::<Embed>() == 32 && size_of::<RmsNorm>() == 40);
-const _: () = assert!(size_of::<Rows>() == 24 && size_of::<FillRandom>() == 32);
+const _: () =
+    assert!(size_of::<Rows>() == 24 && size_of::<FillRandom>() == 32 && size_of::<MostLikely>() == 24);
+
+/// The token that [`Kernels::most_likely`] chose, of the number that it left.
+pub fn chosen(key: u64) -> u32 {
+    !(key as u32)
+}
 
 impl Kernels {
     /// Cosines and sines of some positions, into a table f32 `[positions, half]` whose row of position 0 is at `cos` (and
@@ -201,6 +217,22 @@ impl Kernels {
         let arguments = rows_of(rows_at, bias, rows, width)?;
         let grid = [arguments.rows, blocks(width / VECTOR, THREADS as usize)?, 1];
         self.elementwise.add_bias_element.launch(stream, grid, 0, &arguments)
+    }
+
+    /// Chooses the index of the largest of `logits`, f32 `[count]`, the first where several are; what is no number comes
+    /// last. `out` is a u64 that is 0 before, and that [`chosen`] reads.
+    pub fn most_likely(
+        &self,
+        stream: &Stream,
+        out: Pointer,
+        logits: Pointer,
+        count: usize,
+    ) -> Result<(), CudaError> {
+        /// Numbers that a thread goes through, or more.
+        const EACH: usize = 4;
+        let grid = count.div_ceil(THREADS as usize * EACH).min(2 * self.multiprocessors);
+        let arguments = MostLikely { out, logits, count: number(count)?, reserved: 0 };
+        self.elementwise.most_likely.launch(stream, [number(grid)?, 1, 1], 0, &arguments)
     }
 
     /// Numbers with a standard deviation of `scale` and roughly normal, the same for the same seed, to `out`, E: weights

@@ -1,11 +1,16 @@
 // Products of 1 to 4 rows with a matrix: bound by reading the matrix once.
 //
 // A block prepares its input (norm) in shared memory, rounded to E, and then its warps take rows of the matrix in turn,
-// two at a time. Weights are read 16 bytes a lane, several reads under way; the first are asked for before the input is
-// looked at, since nothing that ran before changes them. (Sending for the rest of the first rows to the second-level
-// cache at the same time made a product of 4096 x 14336 a third slower on an H200.)
+// two at a time. As many blocks run as there is room for. All of them together go through the matrix from its first row to
+// its last (with a region for each block, a product of 128256 x 4096 took 288 us on an H200 instead of 237), and the rows
+// of the last, incomplete round are dealt out evenly, so that no multiprocessor lets all others wait. Blocks are so large
+// that one fills a multiprocessor: the next kernel's, which may start early, then take the places of this one's one by one.
+//
+// Weights are read 16 bytes a lane, several reads under way; the first are asked for before the input is looked at, since
+// nothing that ran before changes them. (Sending for the rest of the first rows to the second-level cache at the same time
+// made a product of 4096 x 14336 a third slower on an H200.)
 
-constexpr int THREADS = 256;
+constexpr int THREADS = 512;
 constexpr int WARPS = THREADS / WARP;
 /// Numbers that a lane takes at once.
 constexpr int VECTOR = 8;
@@ -47,7 +52,7 @@ struct Weights {
 };
 
 /// The input of one token to shared memory.
-__device__ __forceinline__ void prepare(const Gemv &a, u32 token, E::Bits *to, float (&memory)[8]) {
+__device__ __forceinline__ void prepare(const Gemv &a, u32 token, E::Bits *to, float (&memory)[WARPS]) {
     if (a.input_kind == 1) {
         const float *row = (const float *)a.input + (u64)token * a.columns;
         float squares = 0.f;
@@ -86,13 +91,36 @@ __device__ __forceinline__ void write(const Gemv &a, u64 index, float sum) {
 /// it lets through, one.
 __device__ __forceinline__ u32 outputs(const Gemv &a) { return a.output_kind == 3 ? 1 : ROWS; }
 
+/// Which rows a warp takes, pair by pair.
+struct Turns {
+    u32 warps, full, place, begin, share, pairs;
+
+    __device__ __forceinline__ Turns(u32 all, u32 warp) {
+        pairs = all;
+        warps = gridDim.x * WARPS;
+        full = pairs / warps;
+        place = blockIdx.x * WARPS + warp;
+        u64 rest = pairs % warps;
+        begin = rest * blockIdx.x / gridDim.x;
+        share = rest * (blockIdx.x + 1) / gridDim.x - begin;
+        begin += warp;
+        if (warp >= share) share = 0;
+    }
+
+    /// The pair of a round; `pairs` where there is none.
+    __device__ __forceinline__ u32 pair(u32 round) const {
+        if (round < full) return round * warps + place;
+        return round == full && share > 0 ? full * warps + begin : pairs;
+    }
+};
+
 /// Two rows of the matrix, on their way: next to each other, or a gate's and, as many rows later as there are outputs, the
 /// one that it is multiplied with.
 struct Reader {
     const E::Bits *row[ROWS];
     Weights weights[ROWS][AHEAD];
 
-    /// Row pairs past the end read the last row: their sums are written nowhere.
+    /// A row past the end is the last one once more: its sum is written nowhere.
     __device__ __forceinline__ Reader(const Gemv &a, u32 first) {
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
@@ -115,13 +143,15 @@ struct Reader {
 
 template <int TOKENS> __device__ __forceinline__ void gemv(const Gemv &a) {
     extern __shared__ __align__(16) u8 shared_memory[];
-    __shared__ float memory[TOKENS][8];
+    __shared__ float memory[TOKENS][WARPS];
     E::Bits *input = (E::Bits *)shared_memory;
     u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-    u32 step = outputs(a), first = (blockIdx.x * WARPS + warp) * step;
+    u32 step = outputs(a);
+    Turns turns((a.rows + step - 1) / step, warp);
+    u32 round = 0, first = turns.pair(0) * step;
 
     Reader reader(a, first);
-    reader.read(lane * VECTOR, a.columns);
+    if (first < a.rows) reader.read(lane * VECTOR, a.columns);
     wait_for_previous();
 #pragma unroll 1
     for (int token = 0; token < TOKENS; token++) prepare(a, token, input + token * a.columns, memory[token]);
@@ -150,7 +180,7 @@ template <int TOKENS> __device__ __forceinline__ void gemv(const Gemv &a) {
             }
             reader.read(column + AHEAD * WARP * VECTOR, a.columns);
         }
-        u32 next = first + gridDim.x * WARPS * step;
+        u32 next = turns.pair(++round) * step;
         if (next < a.rows) {
             reader = Reader(a, next);
             reader.read(lane * VECTOR, a.columns);
@@ -174,7 +204,7 @@ template <int TOKENS> __device__ __forceinline__ void gemv(const Gemv &a) {
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) gemv_1(const __grid_constant__ Gemv a) { gemv<1>(a); }
-extern "C" __global__ void __launch_bounds__(THREADS) gemv_2(const __grid_constant__ Gemv a) { gemv<2>(a); }
-extern "C" __global__ void __launch_bounds__(THREADS) gemv_3(const __grid_constant__ Gemv a) { gemv<3>(a); }
-extern "C" __global__ void __launch_bounds__(THREADS) gemv_4(const __grid_constant__ Gemv a) { gemv<4>(a); }
+extern "C" __global__ void __launch_bounds__(THREADS, 1) gemv_1(const __grid_constant__ Gemv a) { gemv<1>(a); }
+extern "C" __global__ void __launch_bounds__(THREADS, 1) gemv_2(const __grid_constant__ Gemv a) { gemv<2>(a); }
+extern "C" __global__ void __launch_bounds__(THREADS, 1) gemv_3(const __grid_constant__ Gemv a) { gemv<3>(a); }
+extern "C" __global__ void __launch_bounds__(THREADS, 1) gemv_4(const __grid_constant__ Gemv a) { gemv<4>(a); }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Kernels, THREADS, number};
+use super::{Kernels, number};
 use crate::cuda::{
     CudaError,
     compile::Target,
@@ -47,9 +47,12 @@ pub enum GemvOutput {
     Gated(Pointer),
 }
 
-/// Outputs that a block has under way, as `gemv.cu` says, and where each takes two rows of the matrix.
-const OUTPUTS_PER_BLOCK: usize = 16;
-const GATED_PER_BLOCK: usize = 8;
+/// Outputs that a warp has under way, as `gemv.cu` says, and where each takes two rows of the matrix.
+const OUTPUTS_PER_WARP: usize = 2;
+const GATED_PER_WARP: usize = 1;
+
+/// Threads of a block.
+const THREADS: u32 = 512;
 
 /// Most tokens of a [`Gemv`].
 pub const MOST_TOKENS: usize = 4;
@@ -148,11 +151,11 @@ impl Kernels {
         // Blocks that run at the same time, each taking rows in turn: what comes before the product is done once for
         // each of them.
         let most = self.multiprocessors * kernel.resident(shared)?;
-        let per_block = match call.output {
-            GemvOutput::Gated(_) => GATED_PER_BLOCK,
-            _ => OUTPUTS_PER_BLOCK,
+        let per_warp = match call.output {
+            GemvOutput::Gated(_) => GATED_PER_WARP,
+            _ => OUTPUTS_PER_WARP,
         };
-        let grid = number(call.rows.div_ceil(per_block).min(most))?;
+        let grid = number(call.rows.div_ceil(per_warp).min(most))?;
         kernel.launch(stream, [grid, 1, 1], number(shared)?, &arguments)
     }
 }

@@ -134,6 +134,7 @@ __device__ __forceinline__ void record(const FinishQkv &a, const Part &part, u32
 /// LANES threads for a head of a token: of its queries, keys or values. Rows that do not exist go along to the end,
 /// since sums over lanes are the whole warp's work.
 extern "C" __global__ void __launch_bounds__(THREADS) finish_qkv(const __grid_constant__ FinishQkv a) {
+    let_next_start();
     wait_for_previous();
     u32 width = a.heads + 2 * a.kv_heads;
     u32 lane = threadIdx.x % LANES;

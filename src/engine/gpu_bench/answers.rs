@@ -166,7 +166,7 @@ impl Bench<'_> {
         let prepared = started.elapsed().as_secs_f64();
         session.prefill(&query, &|| false)?;
         let launched = started.elapsed().as_secs_f64();
-        let token = most_likely(session.logits()?);
+        let token = session.most_likely()?;
         let seconds = started.elapsed().as_secs_f64();
         let parts = vec![
             Part { name: "prepare", seconds: prepared },
@@ -246,7 +246,7 @@ impl Bench<'_> {
             let started = Instant::now();
             let mut session = Session::empty(self.network, tokens + self.options.generate)?;
             session.prefill(&prompt, &|| false)?;
-            let token = most_likely(session.logits()?);
+            let token = session.most_likely()?;
             firsts.push(started.elapsed().as_secs_f64());
             if whole && run == 0 {
                 let mut first = First { session, token, seconds: 0.0, parts: Vec::new() };
@@ -274,38 +274,8 @@ impl First<'_> {
     fn generate(&mut self, count: usize) -> Result<(), CudaError> {
         for _ in 0..count {
             self.session.prefill(&[self.token], &|| false)?;
-            self.token = most_likely(self.session.logits()?);
+            self.token = self.session.most_likely()?;
         }
         Ok(())
-    }
-}
-
-/// The greedy choice. The largest is found in lanes, which vector instructions compare at once.
-fn most_likely(logits: &[f32]) -> u32 {
-    const LANES: usize = 32;
-    let (blocks, rest) = logits.as_chunks::<LANES>();
-    let mut most = [f32::NEG_INFINITY; LANES];
-    for block in blocks {
-        for (most, logit) in most.iter_mut().zip(block) {
-            *most = if *logit > *most { *logit } else { *most };
-        }
-    }
-    let largest = most.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
-    logits.iter().position(|logit| *logit == largest).unwrap_or(0) as u32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_of_the_largest_is_chosen() {
-        for at in [0, 5, 31, 32, 63, 64, 70] {
-            let mut logits: Vec<f32> = (0..71).map(|i| -((i * 37 % 71) as f32)).collect();
-            logits[at] = 1.0;
-            assert_eq!(most_likely(&logits), at as u32);
-        }
-        assert_eq!(most_likely(&[2.0; 40]), 0);
-        assert_eq!(most_likely(&[f32::NAN; 40]), 0);
     }
 }

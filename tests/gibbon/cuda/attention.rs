@@ -111,6 +111,7 @@ fn split(random: &mut Random, kernels: &Kernels, heads: Heads, tokens: usize, sh
         kv_heads: heads.kv_heads,
         scale_shared: shared_scale,
         scale_own: scale,
+        shared_is_old: true,
         mode: AttendMode::Split { shared_splits, own_splits, partial: partial.pointer(), lse: lse.pointer() },
     };
     let merge = Merge {
@@ -185,6 +186,7 @@ fn joint(random: &mut Random, kernels: &Kernels, heads: Heads, prefix: usize, le
         kv_heads: heads.kv_heads,
         scale_shared: scale,
         scale_own: scale,
+        shared_is_old: false,
         mode: AttendMode::Joint { output: out.pointer() },
     };
     kernels.attend(gpu().compute(), &call).unwrap();

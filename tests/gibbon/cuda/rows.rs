@@ -1,6 +1,6 @@
 //! Kernels that go over numbers and rows: RoPE's table, embeddings, norms, activations, biases, random weights.
 
-use gibbon::{config::CacheDtype, model::simd};
+use gibbon::{config::CacheDtype, cuda::kernels::chosen, model::simd};
 
 use super::device::{
     ELEMENTS, Output, Random, angles, assert_close, assert_same, gpu, plain_kernels, rope, rounded, step,
@@ -164,5 +164,34 @@ fn random_weights_are_the_same_for_the_same_seed_and_look_normal() {
         // Five standard errors of a million numbers; rounding to bf16 changes a deviation by less than that.
         assert!(mean.abs() < 1e-4, "mean {mean}");
         assert!((square.sqrt() - 0.02).abs() < 1e-4, "deviation {}", square.sqrt());
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn the_first_of_the_largest_logits_is_chosen() {
+    let mut random = Random::fresh();
+    let kernels = plain_kernels(CacheDtype::Bf16);
+    let stream = gpu().compute();
+    let choose = |logits: &[f32]| {
+        let (on_device, out) = (upload(CacheDtype::F32, logits), gpu().upload(&[0; 8]).unwrap());
+        kernels.most_likely(stream, out.pointer(), on_device.pointer(), logits.len()).unwrap();
+        stream.synchronize().unwrap();
+        let mut key = [0; 8];
+        out.read(0, &mut key).unwrap();
+        chosen(u64::from_ne_bytes(key)) as usize
+    };
+    for count in [1, 2, 31, 257, 49_152, 128_256, 151_937] {
+        // All below 0 in every other round.
+        let offset = if random.below(2) == 0 { 0.0 } else { -1000.0 };
+        let mut logits: Vec<f32> = random.numbers(count).iter().map(|x| x + offset).collect();
+        let (first, second) = (random.below(count), random.below(count));
+        logits[first] = offset + 100.0;
+        logits[second] = offset + 100.0;
+        assert_eq!(choose(&logits), first.min(second), "of {count}");
+        if first != second {
+            logits[first.min(second)] = f32::NAN;
+            assert_eq!(choose(&logits), first.max(second), "of {count}, one being no number");
+        }
     }
 }

@@ -45,7 +45,11 @@ fn logits(
     let mut session =
         Session::with_context(network, prefix, context, scaling, QUERY.len(), 0).expect("it fits");
     session.prefill(&QUERY, &never).expect("it fits");
-    session.logits().expect("the query has been run").to_vec()
+    let logits = session.logits().expect("the query has been run").to_vec();
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let chosen = session.most_likely().expect("the query has been run");
+    assert_eq!(Some(chosen as usize), logits.iter().position(|logit| *logit == largest));
+    logits
 }
 
 /// As on the CPU, with the tolerance for the device.
