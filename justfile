@@ -29,6 +29,19 @@ bench-gpu *args:
 bench-kernels:
     cargo bench --features cuda --bench gpu
 
+# Indexing and searching 100,000 files, 1 GB of text
+bench-tree *args:
+    cargo build --release
+    python3 benches/large_tree.py {{ args }}
+
+# Killed at random moments, so many times, while files change
+test-kill rounds="200":
+    GIBBON_KILL_ROUNDS={{ rounds }} cargo test --test gibbon rounds -- --nocapture
+
+# A disk that is full at every point of a run (mounts a file system: root on Linux)
+test-full-disk:
+    cargo test --test gibbon full_disk -- --ignored --nocapture
+
 # The tests that need an NVIDIA GPU
 test-gpu *args:
     cargo test --features cuda --test gibbon -- --ignored cuda:: --test-threads=1 {{ args }}

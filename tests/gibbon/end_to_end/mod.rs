@@ -8,11 +8,13 @@ mod bad_files;
 mod bad_input;
 mod damage;
 mod disk;
+mod full_disk;
 mod hostile;
 mod incremental;
 mod interrupt;
 mod kill;
 mod log;
+mod rounds;
 mod screen;
 
 use std::{
@@ -82,7 +84,12 @@ struct Run {
 impl Home {
     /// With the default model, a configuration and an empty folder of documents.
     fn new() -> Self {
-        let home = Self::without_model();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// The same in a folder of its own below `parent`.
+    fn below(parent: &Path) -> Self {
+        let home = Self::without_model_below(parent);
         let model = default_model();
         let models = home.data().join("models");
         fs::create_dir_all(&models).unwrap();
@@ -98,7 +105,11 @@ impl Home {
     }
 
     fn without_model() -> Self {
-        let home = Self { directory: tempfile::tempdir().unwrap() };
+        Self::without_model_below(&std::env::temp_dir())
+    }
+
+    fn without_model_below(parent: &Path) -> Self {
+        let home = Self { directory: tempfile::tempdir_in(parent).unwrap() };
         fs::create_dir(home.documents()).unwrap();
         home.write_config(CONFIG);
         home
@@ -107,10 +118,14 @@ impl Home {
     /// With the documents in place and nothing indexed.
     fn with_documents() -> Self {
         let home = Self::new();
-        for (name, text) in DOCUMENTS {
-            home.write(name, text);
-        }
+        home.write_documents();
         home
+    }
+
+    fn write_documents(&self) {
+        for (name, text) in DOCUMENTS {
+            self.write(name, text);
+        }
     }
 
     /// With the documents indexed and encoded. The caches are those of one run of the whole test binary; what a home

@@ -1,0 +1,115 @@
+//! Killed again and again at random moments while files change: what the last run leaves equals a fresh index.
+//!
+//! A few rounds here; `GIBBON_KILL_ROUNDS=200 cargo test --release --test gibbon rounds` makes as many as wanted, and
+//! `GIBBON_KILL_SEED` makes others.
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::{Home, copy_folder};
+
+const ROUNDS: u64 = 6;
+const SEED: u64 = 20_261_129;
+const QUESTIONS: usize = 100;
+/// Longest time of a round.
+const LONGEST: u64 = 1500;
+
+const WORDS: [&str; 40] = [
+    "anchor", "barley", "candle", "dormer", "ember", "fennel", "gasket", "hinge", "inkwell", "juniper",
+    "kettle", "lantern", "mortar", "nettle", "orchard", "pulley", "quarry", "rafter", "saddle", "timber",
+    "urn", "valve", "willow", "yarrow", "zinc", "the", "of", "and", "in", "is", "opens", "closes", "turns",
+    "stands", "beside", "under", "every", "morning", "winter", "once",
+];
+
+/// Numbers that are the same for the same seed (SplitMix64, Steele, Lea, Flood 2014).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((x ^ (x >> 31)) % end as u64) as usize
+    }
+
+    fn words(&mut self, count: usize) -> String {
+        (0..count).map(|_| WORDS[self.below(WORDS.len())]).collect::<Vec<_>>().join(" ")
+    }
+
+    fn document(&mut self) -> String {
+        let (title, first, second) = (self.words(2), self.words(30), self.words(25));
+        format!("# {title}\n\n{first}.\n\n## {}\n\n{second}.\n", self.words(1))
+    }
+
+    fn name(&mut self) -> String {
+        format!("{}/note{}.md", ["", "shed", "shed/left", "attic"][self.below(4)], self.below(8))
+    }
+}
+
+impl Home {
+    /// Writes, changes, removes, renames or moves a document.
+    fn disturb(&self, chance: &mut Chance) {
+        let (one, other) = (chance.name(), chance.name());
+        let path = self.documents().join(&one);
+        match chance.below(6) {
+            0 => drop(fs::remove_file(path)),
+            1 => drop(fs::rename(path, self.documents().join(&other))),
+            // In two parts, so that a reader may come between.
+            2 => {
+                let text = chance.document();
+                self.write(&one, &text[..text.len() / 2]);
+                thread::sleep(Duration::from_millis(2));
+                self.write(&one, &text);
+            }
+            _ => self.write(&one, chance.document()),
+        }
+    }
+
+    fn hits(&self, question: &str) -> Vec<(String, String)> {
+        let found = self.json(&["search", question]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let name = |chunk: &Value| text(&chunk["path"]).rsplit('/').next().unwrap_or_default().to_owned();
+        let chunks = found["chunks"].as_array().unwrap();
+        chunks.iter().map(|chunk| (text(&chunk["id"]), name(chunk))).collect()
+    }
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+#[test]
+fn what_is_left_equals_a_fresh_index() {
+    let mut chance = Chance(number("GIBBON_KILL_SEED", SEED));
+    let home = Home::new();
+    for number in 0..8 {
+        home.write(&format!("note{number}.md"), chance.document());
+    }
+    let runs = [&["index", "documents"][..], &["index", "documents", "--no-encode"], &["index", "--watch"]];
+    for round in 0..number("GIBBON_KILL_ROUNDS", ROUNDS) {
+        let running = home.start(runs[chance.below(if round == 0 { 2 } else { runs.len() })]);
+        let end = Instant::now() + Duration::from_millis(chance.below(LONGEST as usize) as u64);
+        while Instant::now() < end {
+            home.disturb(&mut chance);
+            thread::sleep(Duration::from_millis(20));
+        }
+        running.kill();
+    }
+    home.json(&["index", "documents"]);
+
+    let fresh = Home::new();
+    copy_folder(&home.documents(), &fresh.documents());
+    fresh.json(&["index", "documents"]);
+    home.state().assert_same(&fresh.state());
+    for _ in 0..QUESTIONS {
+        let length = 1 + chance.below(5);
+        let question = chance.words(length);
+        assert_eq!(home.hits(&question), fresh.hits(&question), "{question}");
+    }
+    home.assert_sound();
+}
