@@ -98,6 +98,9 @@ pub struct CorpusSettings {
     pub chunk_tokens: usize,
     /// Larger files are left out and reported, in bytes.
     pub max_file_bytes: u64,
+    /// The program that reads formats which are not text, in processes of its own: this one. Where there is none they
+    /// are read in this process.
+    pub reader_program: Option<PathBuf>,
 }
 
 /// How a question is answered unless it says otherwise.

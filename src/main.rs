@@ -2,7 +2,7 @@
 
 use std::{
     fmt, fs,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     panic::PanicHookInfo,
     path::Path,
     process::ExitCode,
@@ -24,6 +24,7 @@ use gibbon::{
         compare, configuration, demo, doctor, index, json, manual, model, screenshots, search, sessions,
     },
     config::{Config, ConfigError, Environment, Overrides, Paths},
+    corpus::fence,
     engine::{ChatId, Engine, Event, visible},
     tui::{self, ScreenError},
 };
@@ -38,17 +39,42 @@ use tracing_subscriber::EnvFilter;
 const LOG_FILES: usize = 7;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == fence::WORKER_ARGUMENT) {
+        return read_for_another_process();
+    }
     let environment = Environment::of_process();
     install_panic_report(&environment);
     let cli = Cli::try_parse().unwrap_or_else(|error| end_with(&error));
     let overrides = cli.overrides();
-    let config = Config::resolve(&overrides, &environment);
+    let config = Config::resolve(&overrides, &environment).map(with_reader_program);
     let mut console = console(&cli, &config, &overrides, &environment);
     let exit = run(&cli, config, &environment, &mut console).unwrap_or_else(|error| {
         report(&error, wants_json(&cli), &mut console);
         error.exit()
     });
     ExitCode::from(exit.code())
+}
+
+/// Reads documents as long as the process that started this one hands them over. No command line, configuration or log:
+/// it may use nothing of them.
+fn read_for_another_process() -> ExitCode {
+    match fence::serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Goes to the other process, where there still is one.
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Names this program as the one that reads documents in processes of its own.
+fn with_reader_program(mut config: Config) -> Config {
+    // On Linux this is the program that runs, also when its file was replaced meanwhile.
+    let own = Path::new("/proc/self/exe");
+    let own = if own.exists() { Ok(own.to_owned()) } else { std::env::current_exe() };
+    config.corpus.reader_program = own.ok();
+    config
 }
 
 /// Says what is wrong with the command line, or prints the help that was asked for. An argument may be the name of

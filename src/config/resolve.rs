@@ -321,6 +321,7 @@ impl Layer {
                     "must be at least 1 byte",
                     |n| *n >= 1,
                 )?,
+                reader_program: default.corpus.reader_program,
             },
             answer: AnswerSettings {
                 chunks: checked(self.chunks, default.answer.chunks, "must be at least 1", |n| *n >= 1)?,

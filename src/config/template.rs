@@ -28,7 +28,7 @@ impl Config {
                 offline: false,
                 hub: HubAccess::default(),
             },
-            corpus: CorpusSettings { chunk_tokens: 384, max_file_bytes: 32 << 20 },
+            corpus: CorpusSettings { chunk_tokens: 384, max_file_bytes: 32 << 20, reader_program: None },
             answer: AnswerSettings {
                 chunks: 3,
                 strategy: Strategy::Ape,

@@ -5,6 +5,9 @@
 //! back with `!`). Ignore files above the folder, git's own excludes and other tools' ignore files do not count: a
 //! folder that was named is read the same way whatever surrounds it.
 //!
+//! What is left out and counted, in one line for each folder that was added: images, sound, archives and other files whose
+//! names say that they hold no text. Where the user added such a file itself, it is read, and found to be no text.
+//!
 //! What is left out and reported: links that lead out of the folder or nowhere, files over the size limit, folders
 //! that cannot be read. No link is followed: what a link inside the folder points at is read where it really is.
 //! Only the root itself may be a link, because the user named it.
@@ -17,7 +20,10 @@ use std::{
 
 use ignore::{DirEntry, WalkBuilder};
 
-use super::{FileEntry, ReadIssue};
+use super::{
+    FileEntry, ReadIssue,
+    binary::{Kind, LeftOut},
+};
 use crate::config::CorpusSettings;
 
 /// The ignore file that only Gibbon reads; same syntax as `.gitignore`.
@@ -78,14 +84,19 @@ pub fn walk_telling(
     } else if metadata.is_dir() {
         fs::read_dir(root).map_err(unreadable)?;
         let canonical = fs::canonicalize(root).map_err(unreadable)?;
+        let mut binaries = LeftOut::default();
         for entry in walker(root).build() {
             if !go_on(found.files.len()) {
                 break;
             }
             match entry {
+                Ok(entry) if is_binary(&entry, &mut binaries) => {}
                 Ok(entry) => found.visit(&entry, root, &canonical, settings),
                 Err(error) => found.issues.push(issue_of(&error, root)),
             }
+        }
+        if let Some(reason) = binaries.reason() {
+            found.leave_out(root, reason);
         }
     } else {
         return Err(WalkError::Special { path: root.to_owned() });
@@ -105,6 +116,16 @@ fn walker(root: &Path) -> WalkBuilder {
         .add_custom_ignore_filename(IGNORE_FILE)
         .follow_links(false);
     builder
+}
+
+/// Whether a file's name says that it holds no text; then it is counted.
+fn is_binary(entry: &DirEntry, binaries: &mut LeftOut) -> bool {
+    let is_file = entry.depth() > 0 && entry.file_type().is_some_and(|kind| kind.is_file());
+    let kind = is_file.then(|| Kind::of(entry.path())).flatten();
+    if let Some(kind) = kind {
+        binaries.add(kind);
+    }
+    kind.is_some()
 }
 
 impl Walk {
@@ -148,7 +169,7 @@ impl Walk {
     }
 
     fn leave_out(&mut self, path: &Path, reason: String) {
-        self.issues.push(ReadIssue { path: path.to_owned(), reason });
+        self.issues.push(ReadIssue { path: path.to_owned(), reason, attempt: None });
     }
 }
 
@@ -194,8 +215,9 @@ fn issue_of(error: &ignore::Error, path: &Path) -> ReadIssue {
         WithLineNumber { line, err } => ReadIssue {
             path: path.to_owned(),
             reason: format!("the rule in line {line} is not understood and was left out: {err}"),
+            attempt: None,
         },
-        other => ReadIssue { path: path.to_owned(), reason: reason_of(other) },
+        other => ReadIssue { path: path.to_owned(), reason: reason_of(other), attempt: None },
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     corpus::{
         FileEntry, ReadIssue,
-        read::read,
+        read::{READERS, Readers, open},
         split::split,
         walk::{Walk, WalkError, walk_telling},
     },
@@ -34,7 +34,7 @@ const BATCH_FILES: usize = 64;
 /// The walk says how far it is each time that it has found so many files more.
 const WALK_STEP: usize = 64;
 /// Changes when documents are cut in another way than before, so that they are cut again.
-const SPLIT_FORMAT: &str = "split-1";
+const SPLIT_FORMAT: &str = "split-2";
 
 /// What an ingest run needs from the engine.
 pub(super) struct Surroundings<'a> {
@@ -71,7 +71,15 @@ pub(super) fn ingest(request: &IndexRequest, around: &Surroundings) -> Result<In
     let cache_bytes = writer.catalogue().cache_bytes()?;
     let chunks_cut = AtomicUsize::new(0);
     let teller = Teller { around, cache_bytes, chunks_cut: &chunks_cut };
-    let mut run = Run { writer: &mut writer, around, teller, report: &mut report, held: Duration::ZERO };
+    let readers = Readers::new(&around.config.corpus);
+    let mut run = Run {
+        writer: &mut writer,
+        around,
+        readers: &readers,
+        teller,
+        report: &mut report,
+        held: Duration::ZERO,
+    };
     for root in &roots {
         if around.is_cancelled() {
             break;
@@ -132,6 +140,7 @@ fn forget(
 struct Run<'a> {
     writer: &'a mut Writer,
     around: &'a Surroundings<'a>,
+    readers: &'a Readers,
     teller: Teller<'a>,
     report: &'a mut IndexReport,
     /// For how long the run stood still.
@@ -163,17 +172,20 @@ impl Teller<'_> {
 /// One root on its way through the phases.
 struct Visit<'a> {
     root: &'a Root,
+    readers: &'a Readers,
     known: HashMap<PathBuf, FileRecord>,
+    /// What failed the last time.
+    failed: HashMap<PathBuf, FailedFile>,
     files: usize,
     files_read: AtomicUsize,
 }
 
 impl Visit<'_> {
     fn examine(&self, file: &FileEntry, recipe: &str, teller: Teller) -> FileResult {
-        let result = examine(file, self.known.get(&file.relative), recipe, teller.around);
+        let result = examine(file, self, recipe, teller.around);
         let read = self.files_read.fetch_add(1, Ordering::Relaxed) + 1;
         teller.tell(IndexPhase::Read, read, self.files);
-        if let FileResult::New(update) = &result {
+        if let FileResult::New(update, _) = &result {
             let cut = update.chunks.len();
             let before = teller.chunks_cut.fetch_add(cut, Ordering::Relaxed);
             teller.tell(IndexPhase::Split, before + cut, 0);
@@ -199,13 +211,17 @@ impl Run<'_> {
         }
         let visit = Visit {
             root,
+            readers: self.readers,
             known: self.writer.known_files(root.id)?,
+            failed: self.failed_before(root)?,
             files: walked.files.len(),
             files_read: AtomicUsize::new(0),
         };
         let mut delta = Delta::new(root.id);
         delta.removed = gone(&visit.known, &walked.files);
         self.report.files_removed += delta.removed.len();
+        // Clears what is on record of it.
+        delta.removed.extend(no_longer_failing(&visit.failed, &walked, root));
         for issue in &walked.issues {
             self.fail(root, issue, &mut delta);
         }
@@ -218,6 +234,11 @@ impl Run<'_> {
             self.batch(&visit, batch)?;
         }
         Ok(())
+    }
+
+    fn failed_before(&self, root: &Root) -> Result<HashMap<PathBuf, FailedFile>, Failure> {
+        let failed = self.writer.catalogue().failed_files(root.id)?;
+        Ok(failed.into_iter().map(|file| (file.relative.clone(), file)).collect())
     }
 
     /// Finds the files of a root; those found by then where the run is cancelled meanwhile.
@@ -253,12 +274,15 @@ impl Run<'_> {
                     }
                     self.fail(visit.root, &issue, &mut delta);
                 }
-                Some(FileResult::New(update)) => {
+                Some(FileResult::New(update, incomplete)) => {
                     match is_known {
                         true => self.report.files_changed += 1,
                         false => self.report.files_added += 1,
                     }
                     delta.updated.push(update);
+                    if let Some(issue) = incomplete {
+                        self.fail(visit.root, &issue, &mut delta);
+                    }
                 }
             }
         }
@@ -312,7 +336,7 @@ impl Run<'_> {
         let relative = issue.path.strip_prefix(&root.path).unwrap_or(&issue.path);
         delta.failed.push(FailedFile {
             relative: relative.to_owned(),
-            hash: None,
+            hash: issue.attempt,
             reason: issue.reason.clone(),
         });
         self.issue(&issue.path, &issue.reason);
@@ -329,33 +353,50 @@ impl Run<'_> {
 
 enum FileResult {
     Unchanged,
-    New(FileUpdate),
+    /// The file, and what of it was left out.
+    New(FileUpdate, Option<ReadIssue>),
     Failed(ReadIssue),
 }
 
-fn examine(file: &FileEntry, known: Option<&FileRecord>, recipe: &str, around: &Surroundings) -> FileResult {
-    let document = match read(file, &around.config.corpus) {
+fn examine(file: &FileEntry, visit: &Visit, recipe: &str, around: &Surroundings) -> FileResult {
+    let source = match open(file, &around.config.corpus) {
+        Ok(source) => source,
+        Err(issue) => return FileResult::Failed(issue),
+    };
+    let known = visit.known.get(&file.relative);
+    if known.is_some_and(|known| known.hash == source.hash && known.recipe == recipe) {
+        return FileResult::Unchanged;
+    }
+    let attempt = Some(source.attempt());
+    if let Some(failed) = visit.failed.get(&file.relative).filter(|failed| failed.hash == attempt) {
+        return FileResult::Failed(ReadIssue {
+            path: file.path.clone(),
+            reason: failed.reason.clone(),
+            attempt,
+        });
+    }
+    let document = match visit.readers.read(source) {
         Ok(document) => document,
         Err(issue) => return FileResult::Failed(issue),
     };
-    if known.is_some_and(|known| known.hash == document.hash && known.recipe == recipe) {
-        return FileResult::Unchanged;
-    }
     let count = |text: &str| around.tokenizer.count(text);
-    FileResult::New(FileUpdate {
+    let update = FileUpdate {
         relative: document.relative.clone(),
         hash: document.hash,
         bytes: file.bytes,
         title: document.title.clone(),
         recipe: recipe.to_owned(),
         chunks: split(&document, around.config.corpus.chunk_tokens, &count),
-    })
+    };
+    let incomplete =
+        document.incomplete.map(|reason| ReadIssue { path: file.path.clone(), reason, attempt: None });
+    FileResult::New(update, incomplete)
 }
 
 /// How documents are cut: with the same recipe the same content gives the same chunks.
 fn recipe(around: &Surroundings) -> String {
     let tokenizer = blake3::Hash::from(around.tokenizer.identity()).to_hex();
-    format!("{SPLIT_FORMAT} {} {}", around.config.corpus.chunk_tokens, &tokenizer[..16])
+    format!("{SPLIT_FORMAT} read-{READERS} {} {}", around.config.corpus.chunk_tokens, &tokenizer[..16])
 }
 
 /// Files that are indexed and no longer there.
@@ -365,6 +406,14 @@ fn gone(known: &HashMap<PathBuf, FileRecord>, found: &[FileEntry]) -> Vec<PathBu
         known.keys().filter(|path| !found.contains(path.as_path())).cloned().collect();
     gone.sort();
     gone
+}
+
+/// What could not be read before and is not there any more.
+fn no_longer_failing(failed: &HashMap<PathBuf, FailedFile>, walked: &Walk, root: &Root) -> Vec<PathBuf> {
+    let files = walked.files.iter().map(|file| file.relative.as_path());
+    let issues = walked.issues.iter().filter_map(|issue| issue.path.strip_prefix(&root.path).ok());
+    let there: std::collections::HashSet<&Path> = files.chain(issues).collect();
+    failed.keys().filter(|path| !there.contains(path.as_path())).cloned().collect()
 }
 
 /// Caches of chunks that no file holds any more, whether this run or an interrupted one left them.

@@ -13,8 +13,8 @@ use crate::catalogue::{ChunkRecord, Occurrence};
 
 /// Tokenizers are named in the schema: one that cuts differently needs another name, so that old indexes are
 /// known to be old.
-const STEMMED: &str = "gibbon_stemmed_1";
-const EXACT: &str = "gibbon_exact_1";
+const STEMMED: &str = "gibbon_stemmed_2";
+const EXACT: &str = "gibbon_exact_2";
 
 /// Where a document's fields are.
 #[derive(Clone)]

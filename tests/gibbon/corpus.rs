@@ -17,7 +17,8 @@ use gibbon::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-const SETTINGS: CorpusSettings = CorpusSettings { chunk_tokens: 384, max_file_bytes: 1 << 20 };
+const SETTINGS: CorpusSettings =
+    CorpusSettings { chunk_tokens: 384, max_file_bytes: 1 << 20, reader_program: None };
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -242,8 +243,20 @@ fn binaries_are_not_text() {
 
 #[test]
 fn a_bad_byte_in_a_text_becomes_a_replacement_character() {
-    let document = read_bytes("a.txt", b"The caf\xe9 by the dome opens at noon.").expect("mostly text");
-    assert_eq!(document.text, "The caf\u{fffd} by the dome opens at noon.");
+    let bytes = "Das Café schließt früh: ".bytes().chain(*b"\xff.").collect::<Vec<u8>>();
+    let document = read_bytes("a.txt", &bytes).expect("mostly text");
+    assert_eq!(document.text, "Das Café schließt früh: \u{fffd}.");
+}
+
+#[test]
+fn files_without_text_are_counted_in_one_line() {
+    let root = folder(&[("a.md", "a"), ("one.png", "x"), ("sub/two.PNG", "x"), ("sub/all.tar.gz", "x")]);
+    assert_eq!(found(root.path()), ["a.md"]);
+    let issues = walk(root.path(), &SETTINGS).expect("the folder can be walked").issues;
+    let reasons: Vec<&str> = issues.iter().map(|issue| issue.reason.as_str()).collect();
+    assert_eq!(reasons, ["skipped: 2 images, 1 archive (by their names, files without text)"]);
+    assert_eq!(issues[0].path, root.path());
+    assert_eq!(found(&root.path().join("one.png")), ["one.png"], "who names it gets the reason for it alone");
 }
 
 #[test]
@@ -332,7 +345,10 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 fn any_name() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["a.md", "a.txt", "a.rs", "a.py", "a.js", "a.go", "a.c", "a.html"])
+    prop::sample::select(vec![
+        "a.md", "a.txt", "a.rs", "a.py", "a.js", "a.go", "a.c", "a.html", "a.rst", "a.org", "a.csv",
+        "a.yaml", "a.ts", "a.1", "a.json",
+    ])
 }
 
 proptest! {

@@ -8,6 +8,7 @@ mod corpus;
 mod cuda;
 mod end_to_end;
 mod engine;
+mod formats;
 mod golden;
 mod hub;
 mod index;
