@@ -26,6 +26,7 @@ pub struct Config {
     pub paths: Paths,
     pub model: ModelSettings,
     pub corpus: CorpusSettings,
+    pub index: IndexSettings,
     pub answer: AnswerSettings,
     pub store: StoreSettings,
     pub screen: ScreenSettings,
@@ -98,6 +99,15 @@ pub struct CorpusSettings {
     pub chunk_tokens: usize,
     /// Larger files are left out and reported, in bytes.
     pub max_file_bytes: u64,
+}
+
+/// How an index run behaves beside the user's own work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexSettings {
+    /// Stand still while the machine runs on its battery.
+    pub pause_on_battery: bool,
+    /// How often watched folders are looked at where the system does not tell of changes, in seconds.
+    pub poll_seconds: u64,
 }
 
 /// How a question is answered unless it says otherwise.

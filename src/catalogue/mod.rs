@@ -16,6 +16,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+mod attention;
 mod cache;
 mod files;
 mod listing;
@@ -26,6 +27,7 @@ mod speed;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use attention::{Attention, Priorities};
 pub use cache::{CacheGroupRow, CacheRecord, CacheUses};
 pub use files::{
     ChunkRecord, ChunkSummary, Counts, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded,
@@ -133,8 +135,12 @@ impl CatalogueError {
 }
 
 /// Each entry takes the database from one format to the next; entries are never changed, only added.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 impl Catalogue {
     /// Opens the catalogue in `data`, creating the directory (mode 0700) and the database (mode 0600) where there

@@ -19,6 +19,10 @@ pub(crate) fn chunk(text: &str) -> Chunk {
     }
 }
 
+pub(crate) fn file_id(number: i64) -> FileId {
+    FileId(number)
+}
+
 /// A file with one chunk for each text.
 pub(crate) fn file(relative: &str, texts: &[&str]) -> FileUpdate {
     FileUpdate {
@@ -27,6 +31,7 @@ pub(crate) fn file(relative: &str, texts: &[&str]) -> FileUpdate {
         bytes: texts.concat().len() as u64,
         title: "Handbook".into(),
         recipe: "384".into(),
+        modified: 0,
         chunks: texts.iter().map(|text| chunk(text)).collect(),
     }
 }

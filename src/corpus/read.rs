@@ -52,6 +52,16 @@ pub fn read(entry: &FileEntry, settings: &CorpusSettings) -> Result<Document, Re
     Ok(Document { path, relative, kind, title, text, headings, hash, has_lines })
 }
 
+/// BLAKE3 of the file's bytes: whether it is what it was, without converting it.
+///
+/// # Errors
+/// As for [`read`], as far as the bytes are concerned.
+pub fn content_hash(entry: &FileEntry, settings: &CorpusSettings) -> Result<ContentHash, ReadIssue> {
+    let bytes =
+        bytes_of(&entry.path, settings).map_err(|reason| ReadIssue { path: entry.path.clone(), reason })?;
+    Ok(ContentHash(*blake3::hash(&bytes).as_bytes()))
+}
+
 /// The kind that a file's name promises; what is not known is plain text.
 pub fn kind_of(path: &Path) -> DocumentKind {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();

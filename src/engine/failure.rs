@@ -108,7 +108,12 @@ impl From<IndexError> for Failure {
         let (kind, hint) = match error {
             IndexError::NothingIndexed => return nothing_indexed(),
             IndexError::Catalogue(error) => return error.into(),
-            IndexError::Busy { .. } => (FailureKind::Busy, None),
+            IndexError::Busy { .. } => (
+                FailureKind::Busy,
+                Some(
+                    "`gibbon status` shows how far it is, and `gibbon index --stop` ends it; questions are answered meanwhile.",
+                ),
+            ),
             IndexError::Damaged { .. } | IndexError::Full { .. } => (FailureKind::Storage, None),
             IndexError::Write { .. } | IndexError::Io { .. } => (
                 FailureKind::Storage,

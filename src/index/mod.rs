@@ -30,6 +30,7 @@ mod words;
 mod writer;
 
 pub use filter::Filter;
+pub use lock::{LockHolder, WriterLock};
 pub use matches::Matches;
 pub use reader::{Hit, Reader};
 pub use writer::{Applied, Delta, Writer};
