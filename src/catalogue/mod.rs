@@ -42,6 +42,10 @@ pub const CATALOGUE_FILE: &str = "catalogue.sqlite3";
 /// How long a statement waits for another process's write to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Memory of a connection that writes much, and how many pages of 4 KiB its log may have.
+const WRITER_CACHE_KIB: i64 = 64 << 10;
+const WRITER_LOG_PAGES: i64 = 8192;
+
 /// One connection to the catalogue. Cheap to open; every thread opens its own.
 pub struct Catalogue {
     connection: Connection,
@@ -211,6 +215,14 @@ impl Catalogue {
         }
         transaction.pragma_update(None, "user_version", known)?;
         transaction.commit()?;
+        Ok(())
+    }
+
+    /// For a connection that writes many chunks: more of the database stays in memory, and what was written goes from the
+    /// log into the database in larger pieces, since each of them is synced.
+    pub(crate) fn expect_much_writing(&self) -> Result<()> {
+        self.connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        self.connection.pragma_update(None, "wal_autocheckpoint", WRITER_LOG_PAGES)?;
         Ok(())
     }
 

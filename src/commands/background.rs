@@ -10,11 +10,14 @@ use std::{
 };
 
 use super::{Console, Error, Exit, Stream};
-use crate::{config::Config, engine::indexer};
+use crate::{
+    config::Config,
+    engine::{IndexerStatus, indexer},
+};
 
 /// What the process prints is kept here, in the directory of the logs.
 const OUTPUT_FILE: &str = "background.log";
-/// The process has its lock, or has said why not, long before.
+/// Loading a model from a slow disk takes a while; after that, the process is left to itself.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How much of what a process printed is shown when it could not start.
@@ -40,14 +43,16 @@ pub fn start(config: &Config, mut command: Command, console: &mut Console) -> Re
     Ok(Exit::Done)
 }
 
-/// Waits until the process has the lock; how it ended where it has not got so far.
+/// Waits until the process indexes; how it ended where it has not got so far.
 fn wait(config: &Config, child: &mut Child) -> io::Result<Option<ExitStatus>> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if indexer::status(config).is_some_and(|status| status.process == child.id()) {
+        // Its first progress comes once it has the lock, the model and the folders.
+        let is_under_way = |status: IndexerStatus| status.process == child.id() && status.progress.is_some();
+        if indexer::status(config).is_some_and(is_under_way) {
             break;
         }
         thread::sleep(LOOK_AGAIN);

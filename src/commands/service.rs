@@ -81,7 +81,7 @@ fn unit(options: &ServiceOptions) -> Result<String, Error> {
          {environment}\
          Restart=on-failure\n\
          RestartSec=30\n\
-         # another indexer has the data directory, there is no model, or nothing was added: starting again helps none\n\
+         # nothing was added, there is no model, or the configuration is wrong: starting again would not help\n\
          RestartPreventExitStatus=2 3 4\n\
          KillSignal=SIGTERM\n\
          TimeoutStopSec=120\n\

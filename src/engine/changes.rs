@@ -17,11 +17,13 @@ pub(super) struct Changes {
     pub roots: BTreeSet<PathBuf>,
     /// Files and folders in roots.
     pub paths: BTreeSet<PathBuf>,
+    /// No file may have changed, but something was left to do.
+    pub unfinished: bool,
 }
 
 impl Changes {
     pub fn is_empty(&self) -> bool {
-        self.roots.is_empty() && self.paths.is_empty()
+        self.roots.is_empty() && self.paths.is_empty() && !self.unfinished
     }
 
     pub fn add(&mut self, root: &Path, path: PathBuf) {
@@ -39,6 +41,7 @@ impl Changes {
     pub fn merge(&mut self, other: Self) {
         self.roots.extend(other.roots);
         self.paths.extend(other.paths);
+        self.unfinished |= other.unfinished;
     }
 
     /// What of the root is to be looked at; `None` for nothing.

@@ -170,6 +170,15 @@ pub(super) fn index_behind() -> Failure {
     )
 }
 
+/// There is nothing to watch.
+pub(super) fn nothing_to_watch() -> Failure {
+    Failure::new(
+        FailureKind::NoDocuments,
+        "there is nothing to watch: no folder was added yet",
+        "`gibbon index FOLDER --watch` adds one.",
+    )
+}
+
 /// No word of the question is in any document.
 pub(super) fn nothing_found() -> Failure {
     Failure::new(

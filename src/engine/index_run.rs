@@ -1,6 +1,6 @@
 //! An index run from its request to its end: files are indexed, then encoded; where it watches, again and again.
 
-use std::{sync::Arc, thread::JoinHandle, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
 
 use super::{
     attendant::{Attendant, Duties},
@@ -127,7 +127,7 @@ impl IndexRun {
     }
 
     /// Takes back what the thread had, and gives what it did. What a run that watches could not do is tried again.
-    pub fn take_back(&mut self, end: IngestEnd) -> Result<IndexReport, Failure> {
+    pub fn take_back(&mut self, end: IngestEnd, events: &Events) -> Result<IndexReport, Failure> {
         self.join();
         let IngestEnd { result, writer, look } = end;
         match result {
@@ -139,7 +139,11 @@ impl IndexRun {
                 Ok(report)
             }
             Err(failure) => {
-                if let (Some(watcher), Look::Changes(changes)) = (&self.watcher, look) {
+                let changes = match look {
+                    Look::Changes(changes) => changes,
+                    Look::Request(_) => Changes { roots: watched_roots(events), ..Changes::default() },
+                };
+                if let Some(watcher) = &self.watcher {
                     watcher.again(changes, TRY_AGAIN);
                 }
                 Err(failure)
@@ -147,11 +151,10 @@ impl IndexRun {
         }
     }
 
-    /// Looks at everything again after a while: what could not be encoded may be by then.
-    pub fn try_again(&self, events: &Events) {
+    /// Goes on after a while with what could not be done.
+    pub fn try_again(&self) {
         if let Some(watcher) = &self.watcher {
-            let roots = events.board().watched().into_iter().map(|watched| watched.path).collect();
-            watcher.again(Changes { roots, ..Changes::default() }, TRY_AGAIN);
+            watcher.again(Changes { unfinished: true, ..Changes::default() }, TRY_AGAIN);
         }
     }
 
@@ -181,6 +184,10 @@ impl IndexRun {
         let watched = events.board().watched();
         let _ = events.send(Event::Watching { id: self.id(), report, watched });
     }
+}
+
+fn watched_roots(events: &Events) -> BTreeSet<PathBuf> {
+    events.board().watched().into_iter().map(|watched| watched.path).collect()
 }
 
 impl Drop for IndexRun {

@@ -24,6 +24,7 @@ use self::examine::{Cutting, FileResult};
 use super::{
     changes::Changes,
     control::Control,
+    failure::nothing_to_watch,
     protocol::{Event, Failure, FileIssue, IndexPhase, IndexReport, IndexRequest, Progress, RequestId, Unit},
     visible::visible,
     watch::WatchRoots,
@@ -146,6 +147,9 @@ fn roots_of(
     let mut roots = roots_to_visit(writer, request)?;
     if let Some(watch) = &around.watch {
         let all = writer.catalogue().roots()?;
+        if all.is_empty() {
+            return Err(nothing_to_watch());
+        }
         watch.watch(all.clone());
         let others = all.into_iter().filter(|root| !roots.contains(root)).collect::<Vec<_>>();
         roots.extend(others);

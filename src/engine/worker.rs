@@ -321,7 +321,7 @@ impl Worker {
     /// The files are indexed: encode what is missing, or be done.
     fn after_ingest(&mut self, end: IngestEnd) {
         let Some(run) = &mut self.indexing else { return };
-        let result = run.take_back(end);
+        let result = run.take_back(end, &self.events);
         let (request, control) = (run.request.clone(), run.control.clone());
         self.resources.forget_reader();
         let job = result
@@ -356,7 +356,9 @@ impl Worker {
     /// A round has ended: so has the run, unless it watches.
     fn finish_run(&mut self, result: Result<IndexReport, Failure>) {
         let Some(run) = &mut self.indexing else { return };
-        if !run.watches() {
+        // A full disk may have room again; any other failure comes again.
+        let may_pass = |failure: &Failure| failure.kind == FailureKind::Storage;
+        if !run.watches() || !result.as_ref().err().is_none_or(may_pass) {
             let id = run.id();
             let before = std::mem::take(&mut run.before);
             self.end_run();
@@ -373,7 +375,7 @@ impl Worker {
                 run.tell_watching(report, &self.events);
             }
             Err(failure) => {
-                run.try_again(&self.events);
+                run.try_again();
                 let (id, message) = (run.id(), format!("{}; it is tried again", failure.message));
                 self.warn(id, &message);
             }

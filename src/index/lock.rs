@@ -94,7 +94,7 @@ mod tests {
     fn the_second_taker_learns_who_has_it_and_gets_it_afterwards() {
         let data = tempfile::tempdir().unwrap();
         let first = WriterLock::take(data.path()).unwrap();
-        let error = WriterLock::take(data.path()).err().expect("the lock is held");
+        let error = WriterLock::take(data.path()).expect_err("the lock is held");
         let process = std::process::id();
         assert_eq!(
             error.to_string(),

@@ -24,6 +24,7 @@ mod matches;
 mod query;
 mod reader;
 mod schema;
+mod stems;
 #[cfg(test)]
 pub(crate) mod tests;
 mod words;

@@ -9,10 +9,15 @@ use std::{
 
 use tantivy::{IndexWriter, Term, indexer::IndexWriterOptions, indexer::LogMergePolicy};
 
-use super::{IndexError, Result, disk, lock::WriterLock, schema::Fields};
+use super::{
+    IndexError, Result, disk,
+    lock::WriterLock,
+    schema::{Fields, searched_path},
+};
 use crate::{
     catalogue::{
-        AddedRoot, Catalogue, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded, RootId,
+        AddedRoot, Catalogue, ChunkRecord, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded,
+        Root, RootId,
     },
     corpus::ChunkId,
 };
@@ -94,6 +99,7 @@ impl Writer {
     /// The same for who has the lock of the data directory already, and keeps it longer than the writer lives.
     pub fn open_with(data: &Path, lock: Arc<WriterLock>) -> Result<Self> {
         let catalogue = Catalogue::open(data)?;
+        catalogue.expect_much_writing()?;
         let directory = disk::directory(data);
         let fields = Fields::new();
         disk::remove_unfinished(&directory)?;
@@ -158,6 +164,7 @@ impl Writer {
     /// seconds, or with [`flush`](Self::flush): each takes as long as indexing hundreds of files.
     pub fn stage(&mut self, delta: &Delta) -> Result<Applied> {
         self.ensure_in_step()?;
+        let root = self.catalogue.roots()?.into_iter().find(|root| root.id == delta.root);
         let mut applied = Applied::default();
         let mut candidates = Vec::new();
         let mut rest = delta.updated.as_slice();
@@ -165,7 +172,7 @@ impl Writer {
         loop {
             let (batch, later) = rest.split_at(batch_length(rest));
             let recorded = self.catalogue.record(delta.root, batch, removed, failed)?;
-            self.add_change(&recorded, batch)?;
+            self.add_change(&recorded, batch, root.as_ref())?;
             applied.chunks_added += recorded.chunks_added;
             applied.chunks_removed += recorded.chunks_removed;
             candidates.extend(recorded.candidates);
@@ -196,15 +203,19 @@ impl Writer {
         }
     }
 
-    /// Gives a change to the index, and commits where it is time to.
-    fn add_change(&mut self, recorded: &Recorded, files: &[FileUpdate]) -> Result<()> {
+    /// Gives a change to the index, and commits where it is time to. `files` are those that were recorded as added, in
+    /// the same order.
+    fn add_change(&mut self, recorded: &Recorded, files: &[FileUpdate], root: Option<&Root>) -> Result<()> {
         if recorded.is_empty() {
             return Ok(());
         }
         let bytes: usize = files.iter().map(text_bytes).sum();
         self.in_one_step(|writer| {
             writer.delete(&recorded.removed)?;
-            writer.add(&recorded.added)
+            match root {
+                Some(root) => writer.add_files(root, &recorded.added, files),
+                None => writer.add(&recorded.added),
+            }
         })?;
         let (before, since) = self.staged.unwrap_or((0, Instant::now()));
         self.staged = Some((before + bytes, since));
@@ -301,12 +312,30 @@ impl Writer {
         Ok(())
     }
 
+    /// Adds files whose chunks are at hand.
+    fn add_files(&mut self, root: &Root, added: &[FileId], files: &[FileUpdate]) -> Result<()> {
+        self.documents()?;
+        let Some(documents) = &self.documents else { return Ok(()) };
+        for (&file, update) in added.iter().zip(files) {
+            let path = searched_path(&root.locate(&update.relative), &update.relative);
+            for (ordinal, chunk) in (0..).zip(&update.chunks) {
+                let place = Occurrence { file, ordinal };
+                let added = documents.add_document(self.fields.document(place, chunk, &update.title, &path));
+                added.map_err(|error| disk::write_error(&self.directory, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds files as the catalogue has them.
     fn add(&mut self, added: &[FileId]) -> Result<()> {
         self.documents()?;
         let Some(documents) = &self.documents else { return Ok(()) };
         for &file in added {
             self.catalogue.each_chunk(file, |ordinal, record| {
-                let document = self.fields.document(Occurrence { file, ordinal }, &record);
+                let ChunkRecord { chunk, path, relative, title } = record;
+                let path = searched_path(&path, &relative);
+                let document = self.fields.document(Occurrence { file, ordinal }, &chunk, &title, &path);
                 let added = documents.add_document(document).map(drop);
                 added.map_err(|error| disk::write_error(&self.directory, &error))
             })?;

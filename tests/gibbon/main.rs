@@ -19,3 +19,4 @@ mod support;
 mod terminal;
 mod tokenizer;
 mod tui;
+mod upgrades;
