@@ -2,12 +2,15 @@
 
 #[cfg(feature = "cuda")]
 pub mod bench;
+mod indexing;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub use indexing::{IndexArgs, ServiceCommand};
 
 use crate::{
     commands::Exit,
@@ -78,8 +81,23 @@ pub enum Command {
     Chat(ChatArgs),
     /// Index files and folders, and encode their KV caches
     #[command(after_help = "Without a path, everything indexed before is brought up to date.\n\n\
-        Examples:\n  gibbon index ~/notes report.md\n  gibbon index\n  gibbon index --forget ~/notes")]
+        Examples:\n  gibbon index ~/notes report.md\n  gibbon index\n  gibbon index --forget ~/notes\n  \
+        gibbon index ~/notes --watch --background\n  gibbon index --stop")]
     Index(IndexArgs),
+    /// Show what is indexed and how far the indexer is, whichever process that is
+    #[command(
+        after_help = "Examples:\n  gibbon status\n  gibbon status --watch\n  gibbon status --json | jq .indexer"
+    )]
+    Status {
+        /// Look again every second until Ctrl-C
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        json: JsonArgs,
+    },
+    /// Have the system keep an indexer running
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Answer a question from the indexed documents
     #[command(
         after_help = "The answer goes to standard output; its sources and timings go to standard error.\n\
@@ -160,21 +178,6 @@ pub struct DemoArgs {
     /// Do not open the chat at the end
     #[arg(long)]
     pub no_chat: bool,
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct IndexArgs {
-    /// Files and folders to add
-    #[arg(value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-    /// Index only; KV caches are encoded when first needed
-    #[arg(long)]
-    pub no_encode: bool,
-    /// Files and folders to take out of the index, with their caches
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    pub forget: Vec<PathBuf>,
-    #[command(flatten)]
-    pub json: JsonArgs,
 }
 
 /// What a question is answered from and with.

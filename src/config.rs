@@ -26,6 +26,7 @@ pub struct Config {
     pub paths: Paths,
     pub model: ModelSettings,
     pub corpus: CorpusSettings,
+    pub index: IndexSettings,
     pub answer: AnswerSettings,
     pub store: StoreSettings,
     pub screen: ScreenSettings,
@@ -101,6 +102,15 @@ pub struct CorpusSettings {
     /// The program that reads formats which are not text, in processes of its own: this one. Where there is none they
     /// are read in this process.
     pub reader_program: Option<PathBuf>,
+}
+
+/// How an index run behaves beside the user's own work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexSettings {
+    /// Stand still while the machine runs on its battery.
+    pub pause_on_battery: bool,
+    /// How often watched folders are looked at where the system does not tell of changes, in seconds.
+    pub poll_seconds: u64,
 }
 
 /// How a question is answered unless it says otherwise.

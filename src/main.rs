@@ -1,11 +1,13 @@
 //! Parse, resolve, dispatch; the only place that exits.
 
 use std::{
+    env,
+    ffi::OsString,
     fmt, fs,
     io::{self, IsTerminal, Write},
     panic::PanicHookInfo,
     path::Path,
-    process::ExitCode,
+    process::{self, ExitCode},
     rc::Rc,
 };
 
@@ -17,18 +19,22 @@ use color_eyre::{
 #[cfg(feature = "cuda")]
 use gibbon::{cli::bench::BenchCommand, commands::bench};
 use gibbon::{
-    cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand, SessionsCommand},
+    cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand, ServiceCommand, SessionsCommand},
     commands::{
-        Console, Error, Exit, Interrupts, Verbosity, ask, cache,
+        Console, Error, Exit, Interrupts, Verbosity, ask, background, cache,
         chat::{self, Begin},
-        compare, configuration, demo, doctor, index, json, manual, model, screenshots, search, sessions,
+        compare, configuration, demo, doctor, index, json, manual, model, screenshots, search, service,
+        sessions, status,
     },
     config::{Config, ConfigError, Environment, Overrides, Paths},
     corpus::fence,
     engine::{ChatId, Engine, Event, visible},
     tui::{self, ScreenError},
 };
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+};
 use tracing_appender::{
     non_blocking::WorkerGuard,
     rolling::{RollingFileAppender, Rotation},
@@ -86,7 +92,7 @@ fn end_with(error: &clap::Error) -> ! {
         error.exit();
     }
     eprint!("{harmless}");
-    std::process::exit(error.exit_code());
+    process::exit(error.exit_code());
 }
 
 /// Reports of panics. Installed before any terminal is taken over, so that the screen's own hook, which gives the
@@ -180,13 +186,33 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
             chat::run(config, Begin::NewChat, &screen)
         }
         Some(Command::Index(args)) => {
+            if let Some(order) = args.order() {
+                return status::order(config, order, console);
+            }
+            if args.background {
+                return background::start(config, in_background()?, console);
+            }
             let options = index::IndexOptions {
                 add: args.paths,
                 forget: args.forget,
                 encode: !args.no_encode,
+                watch: args.watch,
+                detached: args.detached,
                 json: args.json.json,
             };
             index::run(config, &options, console, &watch_interrupts)
+        }
+        Some(Command::Status { watch, json }) => {
+            status::run(config, json.json, watch, console, &watch_interrupts)
+        }
+        Some(Command::Service(ServiceCommand::Install { print, kind })) => {
+            let options = service::ServiceOptions {
+                kind: kind.unwrap_or_else(service::ServiceKind::of_system),
+                print,
+                program: env::current_exe()?,
+                variables: own_variables(),
+            };
+            service::install(config, &options, console)
         }
         Some(Command::Ask(args)) => {
             let options = ask::AskOptions { words: args.question, json: args.json.json };
@@ -234,6 +260,28 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
     }
 }
 
+/// This command as one that runs in the background.
+fn in_background() -> Result<process::Command, Error> {
+    let mut command = process::Command::new(env::current_exe()?);
+    let is_background = |argument: &OsString| argument == "--background";
+    command.args(env::args_os().skip(1).map(|argument| match is_background(&argument) {
+        true => "--detached".into(),
+        false => argument,
+    }));
+    Ok(command)
+}
+
+/// The variables that say where data and models are, as far as they are text.
+fn own_variables() -> Vec<(String, String)> {
+    let is_own = |name: &str| name.starts_with("GIBBON_") || name == "HF_HUB_OFFLINE" || name == "HF_HOME";
+    let mut own: Vec<_> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| is_own(name))
+        .collect();
+    own.sort();
+    own
+}
+
 fn manage_sessions(command: SessionsCommand, config: &Config, console: &mut Console) -> Result<Exit, Error> {
     match command {
         SessionsCommand::Ls(json) => sessions::ls(config, json.json, console),
@@ -252,6 +300,7 @@ fn manage_sessions(command: SessionsCommand, config: &Config, console: &mut Cons
 fn wants_json(cli: &Cli) -> bool {
     match &cli.command {
         Some(Command::Index(args)) => args.json.json,
+        Some(Command::Status { json, .. }) => json.json,
         Some(Command::Ask(args)) => args.json.json,
         Some(Command::Search(args)) => args.json.json,
         Some(Command::Compare(args)) => args.json.json,
@@ -327,17 +376,18 @@ fn pictures(directory: &Path, check: bool, console: &mut Console) -> Result<Exit
     }
 }
 
-/// Counts Ctrl-C until the receiver is gone: the first is passed on, so that the request is cancelled and what is there
+/// Counts Ctrl-C, and being told to end, until the receiver is gone: the first is passed on, so that the request is cancelled and what is there
 /// is printed; the second ends the program at once.
 fn watch_interrupts() -> Interrupts {
     let (send, receive) = unbounded_channel();
     let watch = async move {
         let mut is_cancelling = false;
+        let mut terminate = signal(SignalKind::terminate()).ok();
         loop {
             tokio::select! {
                 () = send.closed() => return,
-                pressed = tokio::signal::ctrl_c() => match pressed {
-                    Ok(()) if is_cancelling => std::process::exit(Exit::Cancelled.code().into()),
+                pressed = told_to_stop(&mut terminate) => match pressed {
+                    Ok(()) if is_cancelling => process::exit(Exit::Cancelled.code().into()),
                     Ok(()) => is_cancelling = send.send(()).is_ok(),
                     Err(error) => return tracing::warn!(%error, "Ctrl-C is not watched"),
                 },
@@ -354,6 +404,20 @@ fn watch_interrupts() -> Interrupts {
         tracing::warn!(%error, "Ctrl-C is not watched");
     }
     receive
+}
+
+/// Completes at Ctrl-C, and when the process is asked to end, as by `kill` or when the user logs out.
+async fn told_to_stop(terminate: &mut Option<Signal>) -> io::Result<()> {
+    let asked = async {
+        match terminate {
+            Some(signal) => signal.recv().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = asked => Ok(()),
+    }
 }
 
 /// Logs to a file for each day. Nothing of a log goes to the terminal: the screen may own it.

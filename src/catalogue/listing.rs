@@ -18,6 +18,8 @@ pub struct ListedFile {
     /// The same, from its root.
     pub relative: PathBuf,
     pub chunks: usize,
+    /// When it was last changed, in seconds since the Unix epoch; 0 while unknown.
+    pub modified: i64,
 }
 
 impl Catalogue {
@@ -25,7 +27,7 @@ impl Catalogue {
     pub fn file_list(&self) -> Result<Vec<ListedFile>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT file.id, file.relative, root.path, root.kind,
-                    (SELECT COUNT(*) FROM chunk WHERE chunk.file = file.id)
+                    (SELECT COUNT(*) FROM chunk WHERE chunk.file = file.id), file.modified
              FROM file JOIN root ON root.id = file.root ORDER BY root.path, file.relative",
         )?;
         let rows = statement.query_map([], |row| {
@@ -33,7 +35,7 @@ impl Catalogue {
             let root = paths::from_bytes(row.get(2)?);
             let path = if row.get_ref(3)?.as_str()? == "file" { root } else { root.join(&relative) };
             let chunks = usize::try_from(row.get::<_, i64>(4)?).unwrap_or(0);
-            Ok(ListedFile { id: FileId(row.get(0)?), path, relative, chunks })
+            Ok(ListedFile { id: FileId(row.get(0)?), path, relative, chunks, modified: row.get(5)? })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }

@@ -16,6 +16,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+mod attention;
 mod cache;
 mod files;
 mod listing;
@@ -26,6 +27,7 @@ mod speed;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use attention::{Attention, Priorities};
 pub use cache::{CacheGroupRow, CacheRecord, CacheUses};
 pub use files::{
     ChunkRecord, ChunkSummary, Counts, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded,
@@ -39,6 +41,10 @@ pub const CATALOGUE_FILE: &str = "catalogue.sqlite3";
 
 /// How long a statement waits for another process's write to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Memory of a connection that writes much, and how many pages of 4 KiB its log may have.
+const WRITER_CACHE_KIB: i64 = 64 << 10;
+const WRITER_LOG_PAGES: i64 = 8192;
 
 /// One connection to the catalogue. Cheap to open; every thread opens its own.
 pub struct Catalogue {
@@ -133,8 +139,12 @@ impl CatalogueError {
 }
 
 /// Each entry takes the database from one format to the next; entries are never changed, only added.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 impl Catalogue {
     /// Opens the catalogue in `data`, creating the directory (mode 0700) and the database (mode 0600) where there
@@ -205,6 +215,14 @@ impl Catalogue {
         }
         transaction.pragma_update(None, "user_version", known)?;
         transaction.commit()?;
+        Ok(())
+    }
+
+    /// For a connection that writes many chunks: more of the database stays in memory, and what was written goes from the
+    /// log into the database in larger pieces, since each of them is synced.
+    pub(crate) fn expect_much_writing(&self) -> Result<()> {
+        self.connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        self.connection.pragma_update(None, "wal_autocheckpoint", WRITER_LOG_PAGES)?;
         Ok(())
     }
 

@@ -177,8 +177,9 @@ fn take_over(
         let relative = path.strip_prefix(&outer.path).unwrap_or(&path);
         transaction
             .prepare_cached(
-                "INSERT INTO file (root, relative, hash, bytes, title, recipe, generation)
-                 SELECT ?1, ?2, hash, bytes, title, recipe, (SELECT value + 1 FROM meta WHERE name = 'generation')
+                "INSERT INTO file (root, relative, hash, bytes, title, recipe, generation, modified)
+                 SELECT ?1, ?2, hash, bytes, title, recipe,
+                        (SELECT value + 1 FROM meta WHERE name = 'generation'), modified
                  FROM file WHERE id = ?3",
             )?
             .execute(params![outer.id.0, paths::to_bytes(relative), file])?;

@@ -2,6 +2,7 @@
 //! and neither how flags are spelled nor how the process ends.
 
 pub mod ask;
+pub mod background;
 #[cfg(feature = "cuda")]
 pub mod bench;
 pub mod cache;
@@ -21,8 +22,10 @@ pub mod model;
 mod question;
 pub mod screenshots;
 pub mod search;
+pub mod service;
 mod session;
 pub mod sessions;
+pub mod status;
 mod text;
 mod timing;
 

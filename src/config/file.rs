@@ -17,6 +17,7 @@ use super::{
 struct File {
     model: ModelSection,
     corpus: CorpusSection,
+    index: IndexSection,
     answer: AnswerSection,
     cache: CacheSection,
     screen: ScreenSection,
@@ -38,6 +39,13 @@ struct ModelSection {
 struct CorpusSection {
     chunk_tokens: Option<Spanned<usize>>,
     max_file_size: Option<Spanned<Value>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct IndexSection {
+    pause_on_battery: Option<Spanned<bool>>,
+    poll_seconds: Option<Spanned<u64>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -102,6 +110,8 @@ fn parse(path: &Path, text: &str, home: Option<&Path>) -> Result<Layer, ConfigEr
         offline: place.given("model.offline", file.model.offline),
         chunk_tokens: place.given("corpus.chunk_tokens", file.corpus.chunk_tokens),
         max_file_bytes: place.bytes("corpus.max_file_size", file.corpus.max_file_size)?,
+        pause_on_battery: place.given("index.pause_on_battery", file.index.pause_on_battery),
+        poll_seconds: place.given("index.poll_seconds", file.index.poll_seconds),
         chunks: place.given("answer.chunks", file.answer.chunks),
         strategy: place.given("answer.strategy", file.answer.strategy),
         attention_temperature: place.given("answer.attention_temperature", file.answer.attention_temperature),

@@ -12,8 +12,8 @@ use bytesize::ByteSize;
 use directories::{BaseDirs, ProjectDirs};
 
 use super::{
-    AnswerSettings, CacheDtype, Config, CorpusSettings, DeviceChoice, HubAccess, ModelSettings, ModelSource,
-    Paths, ScreenSettings, StoreSettings, Strategy, file,
+    AnswerSettings, CacheDtype, Config, CorpusSettings, DeviceChoice, HubAccess, IndexSettings,
+    ModelSettings, ModelSource, Paths, ScreenSettings, StoreSettings, Strategy, file,
 };
 
 /// What the flags say; `None` leaves a setting to the environment, the file or its default.
@@ -142,6 +142,8 @@ pub(super) struct Layer {
     pub offline: Option<Given<bool>>,
     pub chunk_tokens: Option<Given<usize>>,
     pub max_file_bytes: Option<Given<u64>>,
+    pub pause_on_battery: Option<Given<bool>>,
+    pub poll_seconds: Option<Given<u64>>,
     pub chunks: Option<Given<usize>>,
     pub strategy: Option<Given<Strategy>>,
     pub attention_temperature: Option<Given<f32>>,
@@ -275,6 +277,8 @@ impl Layer {
             offline: self.offline.or(below.offline),
             chunk_tokens: self.chunk_tokens.or(below.chunk_tokens),
             max_file_bytes: self.max_file_bytes.or(below.max_file_bytes),
+            pause_on_battery: self.pause_on_battery.or(below.pause_on_battery),
+            poll_seconds: self.poll_seconds.or(below.poll_seconds),
             chunks: self.chunks.or(below.chunks),
             strategy: self.strategy.or(below.strategy),
             attention_temperature: self.attention_temperature.or(below.attention_temperature),
@@ -322,6 +326,15 @@ impl Layer {
                     |n| *n >= 1,
                 )?,
                 reader_program: default.corpus.reader_program,
+            },
+            index: IndexSettings {
+                pause_on_battery: or(self.pause_on_battery, default.index.pause_on_battery),
+                poll_seconds: checked(
+                    self.poll_seconds,
+                    default.index.poll_seconds,
+                    "must be at least 1",
+                    |seconds| *seconds >= 1,
+                )?,
             },
             answer: AnswerSettings {
                 chunks: checked(self.chunks, default.answer.chunks, "must be at least 1", |n| *n >= 1)?,

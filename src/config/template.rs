@@ -6,8 +6,8 @@ use bytesize::ByteSize;
 use toml::Value;
 
 use super::{
-    AnswerSettings, CacheDtype, Config, CorpusSettings, DeviceChoice, HubAccess, ModelSettings, ModelSource,
-    Paths, ScreenSettings, StoreSettings, Strategy,
+    AnswerSettings, CacheDtype, Config, CorpusSettings, DeviceChoice, HubAccess, IndexSettings,
+    ModelSettings, ModelSource, Paths, ScreenSettings, StoreSettings, Strategy,
 };
 
 /// Part of every cache's key: changing it makes every chunk be encoded again.
@@ -29,6 +29,7 @@ impl Config {
                 hub: HubAccess::default(),
             },
             corpus: CorpusSettings { chunk_tokens: 384, max_file_bytes: 32 << 20, reader_program: None },
+            index: IndexSettings { pause_on_battery: false, poll_seconds: 60 },
             answer: AnswerSettings {
                 chunks: 3,
                 strategy: Strategy::Ape,
@@ -52,7 +53,7 @@ impl Config {
 
     /// This configuration as a commented configuration file.
     pub fn to_toml(&self) -> String {
-        let Self { model, corpus, answer, store, screen, .. } = self;
+        let Self { model, corpus, index, answer, store, screen, .. } = self;
         let top_p = answer.top_p.map_or("# top_p = 0.95".to_owned(), |top_p| format!("top_p = {top_p:?}"));
         format!(
             r#"[model]
@@ -72,6 +73,12 @@ offline = {offline}
 chunk_tokens = {chunk_tokens}
 # larger files are left out and reported
 max_file_size = {max_file_size}
+
+[index]
+# stand still while the machine runs on its battery
+pause_on_battery = {pause_on_battery}
+# how often watched folders are looked at where the system does not tell of changes, in seconds
+poll_seconds = {poll_seconds}
 
 [answer]
 # chunks retrieved for a question
@@ -117,6 +124,8 @@ mouse = {mouse}
             offline = model.offline,
             chunk_tokens = corpus.chunk_tokens,
             max_file_size = size(corpus.max_file_bytes),
+            pause_on_battery = index.pause_on_battery,
+            poll_seconds = index.poll_seconds,
             chunks = answer.chunks,
             strategy = quoted(answer.strategy.name()),
             attention_temperature = answer.attention_temperature,

@@ -13,6 +13,7 @@
 //! Only the root itself may be a link, because the user named it.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
@@ -41,6 +42,15 @@ pub struct Walk {
     pub issues: Vec<ReadIssue>,
 }
 
+/// Which part of a folder is walked; by default all of it. The ignore files of the folders above a part hold for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Files and folders, absolute: only they and what is below them.
+    pub within: Option<BTreeSet<PathBuf>>,
+    /// Left out with what is below it, such as the data directory.
+    pub without: Option<PathBuf>,
+}
+
 /// The root itself cannot be walked. An empty folder is no error.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
@@ -58,10 +68,17 @@ pub enum WalkError {
 /// # Errors
 /// When `root` does not exist, is a device, FIFO or socket, or cannot be read.
 pub fn walk(root: &Path, settings: &CorpusSettings) -> Result<Walk, WalkError> {
-    walk_telling(root, settings, &mut |_| true)
+    walk_telling(root, settings, &Scope::default(), &mut |_| true)
 }
 
-/// The same; `go_on` gets the number of files found so far before each entry of a folder. When it says no, what was
+/// The folders below `root` that a walk goes through, `root` among them, as far as they can be read.
+pub fn folders(root: &Path, scope: &Scope) -> Vec<PathBuf> {
+    let entries = walker(root, scope).build().flatten();
+    let is_folder = |entry: &DirEntry| entry.file_type().is_some_and(|kind| kind.is_dir());
+    entries.filter(is_folder).map(DirEntry::into_path).collect()
+}
+
+/// The same as [`walk`] for a part of the folder; `go_on` gets the number of files found so far before each entry of a folder. When it says no, what was
 /// found by then comes back.
 ///
 /// # Errors
@@ -69,6 +86,7 @@ pub fn walk(root: &Path, settings: &CorpusSettings) -> Result<Walk, WalkError> {
 pub fn walk_telling(
     root: &Path,
     settings: &CorpusSettings,
+    scope: &Scope,
     go_on: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Walk, WalkError> {
     let unreadable = |source: io::Error| match source.kind() {
@@ -85,7 +103,7 @@ pub fn walk_telling(
         fs::read_dir(root).map_err(unreadable)?;
         let canonical = fs::canonicalize(root).map_err(unreadable)?;
         let mut binaries = LeftOut::default();
-        for entry in walker(root).build() {
+        for entry in walker(root, scope).build() {
             if !go_on(found.files.len()) {
                 break;
             }
@@ -106,7 +124,28 @@ pub fn walk_telling(
     Ok(found)
 }
 
-fn walker(root: &Path) -> WalkBuilder {
+impl Scope {
+    /// The path is part of it.
+    pub fn covers(&self, path: &Path) -> bool {
+        let is_within = |within: &BTreeSet<PathBuf>| path.ancestors().any(|above| within.contains(above));
+        self.within.as_ref().is_none_or(is_within) && !self.leaves_out(path)
+    }
+
+    fn leaves_out(&self, path: &Path) -> bool {
+        self.without.as_ref().is_some_and(|without| path.starts_with(without))
+    }
+
+    /// A walk has to go through the path: it is part of the scope, or above a part of it.
+    fn leads_on(&self, path: &Path) -> bool {
+        let is_above = |within: &BTreeSet<PathBuf>| {
+            within.range(path.to_owned()..).next().is_some_and(|first| first.starts_with(path))
+        };
+        !self.leaves_out(path) && (self.covers(path) || self.within.as_ref().is_some_and(is_above))
+    }
+}
+
+fn walker(root: &Path, scope: &Scope) -> WalkBuilder {
+    let scope = scope.clone();
     let mut builder = WalkBuilder::new(root);
     builder
         .standard_filters(false)
@@ -114,7 +153,8 @@ fn walker(root: &Path) -> WalkBuilder {
         .git_ignore(true)
         .require_git(false)
         .add_custom_ignore_filename(IGNORE_FILE)
-        .follow_links(false);
+        .follow_links(false)
+        .filter_entry(move |entry| entry.depth() == 0 || scope.leads_on(entry.path()));
     builder
 }
 

@@ -103,12 +103,11 @@ impl EncodeJob {
         !self.pending.is_empty()
     }
 
-    pub fn id(&self) -> RequestId {
-        self.id
-    }
-
-    pub fn control(&self) -> &Control {
-        &self.control
+    /// What was done; the rest is left to another job.
+    pub fn into_report(self) -> IndexReport {
+        let encode_seconds = if self.report.chunks_encoded > 0 { self.busy.as_secs_f64() } else { 0.0 };
+        let seconds = self.report.seconds + self.busy.as_secs_f64();
+        IndexReport { encode_seconds, seconds, ..self.report }
     }
 
     /// False while the run is paused.

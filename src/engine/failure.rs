@@ -108,7 +108,12 @@ impl From<IndexError> for Failure {
         let (kind, hint) = match error {
             IndexError::NothingIndexed => return nothing_indexed(),
             IndexError::Catalogue(error) => return error.into(),
-            IndexError::Busy { .. } => (FailureKind::Busy, None),
+            IndexError::Busy { .. } => (
+                FailureKind::Busy,
+                Some(
+                    "`gibbon status` shows how far it is, and `gibbon index --stop` ends it; questions are answered meanwhile.",
+                ),
+            ),
             IndexError::Damaged { .. } | IndexError::Full { .. } => (FailureKind::Storage, None),
             IndexError::Write { .. } | IndexError::Io { .. } => (
                 FailureKind::Storage,
@@ -162,6 +167,15 @@ pub(super) fn index_behind() -> Failure {
         FailureKind::Storage,
         "nothing was found, and the search index does not show all documents: an index run was interrupted or is under way",
         "Run `gibbon index`; it goes on where it was.",
+    )
+}
+
+/// There is nothing to watch.
+pub(super) fn nothing_to_watch() -> Failure {
+    Failure::new(
+        FailureKind::NoDocuments,
+        "there is nothing to watch: no folder was added yet",
+        "`gibbon index FOLDER --watch` adds one.",
     )
 }
 

@@ -1,36 +1,50 @@
 //! Files to searchable chunks: walk, read, split, index. Runs beside the model's thread and never touches the model
 //! but for its tokenizer.
+//!
+//! Two threads work on a root: one reads and cuts batches of files, on all cores, the other writes what comes of them.
+
+mod examine;
 
 use std::{
     collections::HashMap,
+    ops::Range,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use rayon::prelude::*;
 
+use self::examine::{Cutting, FileResult};
 use super::{
+    changes::Changes,
     control::Control,
+    failure::nothing_to_watch,
     protocol::{Event, Failure, FileIssue, IndexPhase, IndexReport, IndexRequest, Progress, RequestId, Unit},
     visible::visible,
+    watch::WatchRoots,
 };
 use crate::{
-    catalogue::{FailedFile, FileRecord, FileUpdate, Root},
+    catalogue::{FailedFile, FileRecord, Root, RootKind},
     config::Config,
     corpus::{
         FileEntry, ReadIssue,
-        read::{READERS, Readers, open},
-        split::split,
-        walk::{Walk, WalkError, walk_telling},
+        read::{READERS, Readers},
+        walk::{Scope, Walk, WalkError, walk_telling},
     },
-    index::{Delta, Writer},
+    index::{Delta, Writer, WriterLock},
     model::tokenizer::Tokenizer,
     store::maintain,
 };
 
-/// Files that are read and split together; bounds the memory of a run.
-const BATCH_FILES: usize = 64;
+/// Files that are read and split together, and their bytes; bounds the memory of a run.
+const BATCH_FILES: usize = 256;
+const BATCH_BYTES: u64 = 8 << 20;
 /// The walk says how far it is each time that it has found so many files more.
 const WALK_STEP: usize = 64;
 /// Changes when documents are cut in another way than before, so that they are cut again.
@@ -43,6 +57,10 @@ pub(super) struct Surroundings<'a> {
     pub tokenizer: &'a Tokenizer,
     pub control: &'a Control,
     pub emit: &'a (dyn Fn(Event) + Sync),
+    /// The right to index.
+    pub lock: Arc<WriterLock>,
+    /// Told what to watch, where the request watches.
+    pub watch: Option<WatchRoots>,
 }
 
 impl Surroundings<'_> {
@@ -55,42 +73,91 @@ impl Surroundings<'_> {
     }
 }
 
+/// What an ingest run looks at.
+pub(super) enum Look {
+    Request(IndexRequest),
+    /// What may have changed since.
+    Changes(Changes),
+}
+
+/// What an ingest run did.
+pub(super) struct Ingested {
+    pub report: IndexReport,
+    /// Files that could not be read because they were being written.
+    pub again: Changes,
+}
+
 /// Brings the index up to date with the folders' files and says what that took. What was done before a cancellation
-/// stays done.
+/// stays done. `writer` is opened at the first run, and kept for the next.
 ///
 /// # Errors
-/// When a folder to add does not exist, another process is indexing, or the index cannot be written.
-pub(super) fn ingest(request: &IndexRequest, around: &Surroundings) -> Result<IndexReport, Failure> {
+/// When a folder to add does not exist, or the index cannot be written.
+pub(super) fn ingest(
+    look: &Look,
+    writer: &mut Option<Writer>,
+    around: &Surroundings,
+) -> Result<Ingested, Failure> {
     let started = Instant::now();
-    let mut writer = Writer::open(&around.config.paths.data)?;
+    let writer = match writer {
+        Some(writer) => writer,
+        none => none.insert(Writer::open_with(&around.config.paths.data, around.lock.clone())?),
+    };
     let mut report = IndexReport::default();
-    for path in &request.forget {
-        forget(&mut writer, path, around, &mut report)?;
-    }
-    let roots = roots_to_visit(&mut writer, request)?;
+    let roots = match look {
+        Look::Request(request) => roots_of(request, writer, around, &mut report)?,
+        Look::Changes(changes) => {
+            let roots = writer.catalogue().roots()?.into_iter();
+            roots
+                .filter_map(|root| Some((changes.scope_of(&root)?, root)))
+                .map(|(scope, root)| (root, scope))
+                .collect()
+        }
+    };
     let cache_bytes = writer.catalogue().cache_bytes()?;
     let chunks_cut = AtomicUsize::new(0);
-    let teller = Teller { around, cache_bytes, chunks_cut: &chunks_cut };
+    let held = Mutex::new(Duration::ZERO);
+    let teller = Teller { around, cache_bytes, chunks_cut: &chunks_cut, held: &held };
     let readers = Readers::new(&around.config.corpus);
-    let mut run = Run {
-        writer: &mut writer,
-        around,
-        readers: &readers,
-        teller,
-        report: &mut report,
-        held: Duration::ZERO,
-    };
-    for root in &roots {
+    let mut run =
+        Run { writer, around, readers: &readers, teller, report: &mut report, again: Changes::default() };
+    for (root, scope) in &roots {
         if around.is_cancelled() {
             break;
         }
-        run.visit(root)?;
+        run.visit(root, scope)?;
     }
-    let held = run.held;
-    remove_unreferenced_caches(&writer, around)?;
+    run.writer.flush()?;
+    let again = run.again;
+    writer.rest();
+    remove_unreferenced_caches(writer, around)?;
     report.cancelled = around.is_cancelled();
+    let held = *held.lock().unwrap_or_else(PoisonError::into_inner);
     report.seconds = started.elapsed().saturating_sub(held).as_secs_f64();
-    Ok(report)
+    Ok(Ingested { report, again })
+}
+
+/// Takes out and adds what the request says; gives what is to be looked at, all of which is watched from here on where
+/// the request watches.
+fn roots_of(
+    request: &IndexRequest,
+    writer: &mut Writer,
+    around: &Surroundings,
+    report: &mut IndexReport,
+) -> Result<Vec<(Root, Scope)>, Failure> {
+    for path in &request.forget {
+        forget(writer, path, around, report)?;
+    }
+    let mut roots = roots_to_visit(writer, request)?;
+    if let Some(watch) = &around.watch {
+        let all = writer.catalogue().roots()?;
+        if all.is_empty() {
+            return Err(nothing_to_watch());
+        }
+        watch.watch(all.clone());
+        let others = all.into_iter().filter(|root| !roots.contains(root)).collect::<Vec<_>>();
+        roots.extend(others);
+    }
+    Ok(roots.into_iter().map(|root| (root, Scope::default())).collect())
 }
 
 /// The roots of the paths to add, each once; all known roots where there are no paths and nothing was forgotten.
@@ -143,8 +210,7 @@ struct Run<'a> {
     readers: &'a Readers,
     teller: Teller<'a>,
     report: &'a mut IndexReport,
-    /// For how long the run stood still.
-    held: Duration,
+    again: Changes,
 }
 
 /// Says how far the run is; shared by the threads that read.
@@ -155,6 +221,8 @@ struct Teller<'a> {
     cache_bytes: u64,
     /// Chunks that were cut so far, of all roots.
     chunks_cut: &'a AtomicUsize,
+    /// For how long the run stood still.
+    held: &'a Mutex<Duration>,
 }
 
 impl Teller<'_> {
@@ -167,6 +235,16 @@ impl Teller<'_> {
         let (done, total) = (done as u64, total as u64);
         Progress { phase, done, total, unit, cache_bytes: self.cache_bytes, hold: None }
     }
+
+    /// Waits while the run is held, and says so.
+    fn stand_still(&self, phase: IndexPhase, done: usize, total: usize) {
+        let around = self.around;
+        if around.control.hold().is_some() {
+            let progress = self.progress(phase, done, total);
+            let held = around.control.wait(&|hold| around.tell(Progress { hold, ..progress }));
+            *self.held.lock().unwrap_or_else(PoisonError::into_inner) += held;
+        }
+    }
 }
 
 /// One root on its way through the phases.
@@ -176,27 +254,73 @@ struct Visit<'a> {
     known: HashMap<PathBuf, FileRecord>,
     /// What failed the last time.
     failed: HashMap<PathBuf, FailedFile>,
-    files: usize,
+    files: Vec<FileEntry>,
     files_read: AtomicUsize,
+    teller: Teller<'a>,
+}
+
+/// Files that were read together: which they are, and what became of each; `None` for those that were not looked at
+/// before the run was cancelled.
+struct Batch {
+    files: Range<usize>,
+    results: Vec<Option<FileResult>>,
 }
 
 impl Visit<'_> {
-    fn examine(&self, file: &FileEntry, recipe: &str, teller: Teller) -> FileResult {
-        let result = examine(file, self, recipe, teller.around);
+    /// Reads and cuts all files in batches, until nobody takes them or the run is cancelled.
+    fn read(&self, batches: &SyncSender<Batch>) {
+        let around = self.teller.around;
+        let recipe = recipe(around);
+        let count = |text: &str| around.tokenizer.count(text);
+        let settings = &around.config.corpus;
+        let cutting = Cutting { settings, readers: self.readers, recipe: &recipe, count: &count };
+        let mut start = 0;
+        while start < self.files.len() && !around.is_cancelled() {
+            let files = start..start + batch_length(&self.files[start..]);
+            start = files.end;
+            let results = self.examine_all(&self.files[files.clone()], cutting);
+            if batches.send(Batch { files, results }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// While the run is held, no task waits: the threads are those that an answer needs.
+    fn examine_all(&self, files: &[FileEntry], cutting: Cutting) -> Vec<Option<FileResult>> {
+        let around = self.teller.around;
+        let mut results: Vec<Option<FileResult>> = files.iter().map(|_| None).collect();
+        loop {
+            let open = results.par_iter_mut().zip(files).filter(|(result, _)| result.is_none());
+            open.for_each(|(result, file)| {
+                if around.control.hold().is_none() && !around.is_cancelled() {
+                    *result = Some(self.examine(file, cutting));
+                }
+            });
+            if around.is_cancelled() || results.iter().all(Option::is_some) {
+                return results;
+            }
+            let read = self.files_read.load(Ordering::Relaxed);
+            self.teller.stand_still(IndexPhase::Read, read, self.files.len());
+        }
+    }
+
+    fn examine(&self, file: &FileEntry, cutting: Cutting) -> FileResult {
+        let relative = &file.relative;
+        let result = cutting.examine(file, self.known.get(relative), self.failed.get(relative));
         let read = self.files_read.fetch_add(1, Ordering::Relaxed) + 1;
-        teller.tell(IndexPhase::Read, read, self.files);
+        self.teller.tell(IndexPhase::Read, read, self.files.len());
         if let FileResult::New(update, _) = &result {
             let cut = update.chunks.len();
-            let before = teller.chunks_cut.fetch_add(cut, Ordering::Relaxed);
-            teller.tell(IndexPhase::Split, before + cut, 0);
+            let before = self.teller.chunks_cut.fetch_add(cut, Ordering::Relaxed);
+            self.teller.tell(IndexPhase::Split, before + cut, 0);
         }
         result
     }
 }
 
 impl Run<'_> {
-    fn visit(&mut self, root: &Root) -> Result<(), Failure> {
-        let walked = match self.walk(root) {
+    fn visit(&mut self, root: &Root, scope: &Scope) -> Result<(), Failure> {
+        let walked = match self.walk(root, scope) {
             Ok(walked) => walked,
             // The folder may be on a disk that is not there today: nothing is thrown away for that.
             Err(error) => {
@@ -209,31 +333,28 @@ impl Run<'_> {
         if self.around.is_cancelled() {
             return Ok(());
         }
-        let visit = Visit {
-            root,
-            readers: self.readers,
-            known: self.writer.known_files(root.id)?,
-            failed: self.failed_before(root)?,
-            files: walked.files.len(),
-            files_read: AtomicUsize::new(0),
-        };
+        let known = self.known(root, scope)?;
+        let failed = self.failed_before(root)?;
         let mut delta = Delta::new(root.id);
-        delta.removed = gone(&visit.known, &walked.files);
+        delta.removed = gone(&known, &walked.files);
         self.report.files_removed += delta.removed.len();
         // Clears what is on record of it.
-        delta.removed.extend(no_longer_failing(&visit.failed, &walked, root));
+        delta.removed.extend(no_longer_failing(&failed, &walked, root));
         for issue in &walked.issues {
             self.fail(root, issue, &mut delta);
         }
-        self.apply(delta)?;
+        self.apply(&delta)?;
 
-        for batch in walked.files.chunks(BATCH_FILES) {
-            if self.around.is_cancelled() {
-                return Ok(());
-            }
-            self.batch(&visit, batch)?;
-        }
-        Ok(())
+        let files = self.in_order(walked.files)?;
+        let (readers, teller, files_read) = (self.readers, self.teller, AtomicUsize::new(0));
+        let visit = Visit { root, readers, known, failed, files, files_read, teller };
+        thread::scope(|threads| {
+            // One batch waits while another is written: memory holds three at most.
+            let (send, batches) = sync_channel(1);
+            let reader = &visit;
+            threads.spawn(move || reader.read(&send));
+            batches.into_iter().try_for_each(|batch| self.write(&visit, batch))
+        })
     }
 
     fn failed_before(&self, root: &Root) -> Result<HashMap<PathBuf, FailedFile>, Failure> {
@@ -242,30 +363,63 @@ impl Run<'_> {
     }
 
     /// Finds the files of a root; those found by then where the run is cancelled meanwhile.
-    fn walk(&mut self, root: &Root) -> Result<Walk, WalkError> {
-        let around = self.around;
-        self.teller.tell(IndexPhase::Walk, 0, 0);
-        let walked = walk_telling(&root.path, &around.config.corpus, &mut |found| {
+    fn walk(&mut self, root: &Root, scope: &Scope) -> Result<Walk, WalkError> {
+        let (around, teller) = (self.around, self.teller);
+        let data = &around.config.paths.data;
+        let without = Some(std::fs::canonicalize(data).unwrap_or_else(|_| data.clone()));
+        let scope = Scope { without, ..scope.clone() };
+        teller.tell(IndexPhase::Walk, 0, 0);
+        let walked = walk_telling(&root.path, &around.config.corpus, &scope, &mut |found| {
             if found.is_multiple_of(WALK_STEP) {
-                self.teller.tell(IndexPhase::Walk, found, 0);
+                teller.tell(IndexPhase::Walk, found, 0);
             }
-            self.stand_still(IndexPhase::Walk, found, 0);
+            teller.stand_still(IndexPhase::Walk, found, 0);
             !around.is_cancelled()
         })?;
-        self.teller.tell(IndexPhase::Walk, walked.files.len(), walked.files.len());
+        teller.tell(IndexPhase::Walk, walked.files.len(), walked.files.len());
         Ok(walked)
     }
 
-    /// Reads and splits some files in parallel and indexes what is new in them.
-    fn batch(&mut self, visit: &Visit, files: &[FileEntry]) -> Result<(), Failure> {
-        let results = self.examine_all(visit, files);
+    /// What is indexed of the part of the root.
+    fn known(&self, root: &Root, scope: &Scope) -> Result<HashMap<PathBuf, FileRecord>, Failure> {
+        let parts = match &scope.within {
+            Some(parts) if root.kind == RootKind::Folder && !parts.contains(&root.path) => parts,
+            _ => return Ok(self.writer.known_files(root.id)?),
+        };
+        let mut known = HashMap::new();
+        for part in parts.iter().filter_map(|part| part.strip_prefix(&root.path).ok()) {
+            known.extend(self.writer.catalogue().known_files_below(root.id, part)?);
+        }
+        Ok(known)
+    }
+
+    /// What somebody is likely to ask about next comes first.
+    fn in_order(&self, files: Vec<FileEntry>) -> Result<Vec<FileEntry>, Failure> {
+        let mut files: Vec<(FileEntry, i64)> = files
+            .into_par_iter()
+            .map(|file| {
+                let modified = examine::modified(&file.path);
+                (file, modified)
+            })
+            .collect();
+        let priorities = self.writer.catalogue().priorities()?;
+        priorities.order(&mut files, |(file, _)| &file.path, |(_, modified)| *modified);
+        Ok(files.into_iter().map(|(file, _)| file).collect())
+    }
+
+    /// Indexes what is new in files that were read.
+    fn write(&mut self, visit: &Visit, batch: Batch) -> Result<(), Failure> {
         let mut delta = Delta::new(visit.root.id);
-        for (file, result) in files.iter().zip(results) {
+        for (file, result) in visit.files[batch.files].iter().zip(batch.results) {
             let is_known = visit.known.contains_key(&file.relative);
             match result {
                 // The run was cancelled before it.
                 None => {}
                 Some(FileResult::Unchanged) => self.report.files_unchanged += 1,
+                Some(FileResult::Changing(issue)) => {
+                    self.again.add(&visit.root.path, file.path.clone());
+                    self.fail(visit.root, &issue, &mut delta);
+                }
                 Some(FileResult::Failed(issue)) => {
                     // What is indexed of it may no longer be what it says.
                     if is_known {
@@ -287,46 +441,16 @@ impl Run<'_> {
             }
         }
         let read = visit.files_read.load(Ordering::Relaxed);
-        self.stand_still(IndexPhase::Index, read, visit.files);
-        self.apply(delta)?;
-        self.teller.tell(IndexPhase::Index, read, visit.files);
+        self.apply(&delta)?;
+        self.teller.tell(IndexPhase::Index, read, visit.files.len());
         Ok(())
     }
 
-    /// What became of each file; `None` for those that were not looked at before the run was cancelled. While the run
-    /// is held, no task waits: the threads are those that an answer needs.
-    fn examine_all(&mut self, visit: &Visit, files: &[FileEntry]) -> Vec<Option<FileResult>> {
-        let (around, teller) = (self.around, self.teller);
-        let recipe = recipe(around);
-        let mut results: Vec<Option<FileResult>> = files.iter().map(|_| None).collect();
-        loop {
-            let open = results.par_iter_mut().zip(files).filter(|(result, _)| result.is_none());
-            open.for_each(|(result, file)| {
-                if around.control.hold().is_none() && !around.is_cancelled() {
-                    *result = Some(visit.examine(file, &recipe, teller));
-                }
-            });
-            if around.is_cancelled() || results.iter().all(Option::is_some) {
-                return results;
-            }
-            self.stand_still(IndexPhase::Read, visit.files_read.load(Ordering::Relaxed), visit.files);
-        }
-    }
-
-    /// Waits while the run is held, and says so.
-    fn stand_still(&mut self, phase: IndexPhase, done: usize, total: usize) {
-        let progress = self.teller.progress(phase, done, total);
-        let around = self.around;
-        if around.control.hold().is_some() {
-            self.held += around.control.wait(&|hold| around.tell(Progress { hold, ..progress }));
-        }
-    }
-
-    fn apply(&mut self, delta: Delta) -> Result<(), Failure> {
+    fn apply(&mut self, delta: &Delta) -> Result<(), Failure> {
         if delta.is_empty() {
             return Ok(());
         }
-        let applied = self.writer.apply(&delta)?;
+        let applied = self.writer.stage(delta)?;
         self.report.chunks_added += applied.chunks_added;
         self.report.chunks_removed += applied.chunks_removed;
         Ok(())
@@ -351,46 +475,14 @@ impl Run<'_> {
     }
 }
 
-enum FileResult {
-    Unchanged,
-    /// The file, and what of it was left out.
-    New(FileUpdate, Option<ReadIssue>),
-    Failed(ReadIssue),
-}
-
-fn examine(file: &FileEntry, visit: &Visit, recipe: &str, around: &Surroundings) -> FileResult {
-    let source = match open(file, &around.config.corpus) {
-        Ok(source) => source,
-        Err(issue) => return FileResult::Failed(issue),
-    };
-    let known = visit.known.get(&file.relative);
-    if known.is_some_and(|known| known.hash == source.hash && known.recipe == recipe) {
-        return FileResult::Unchanged;
-    }
-    let attempt = Some(source.attempt());
-    if let Some(failed) = visit.failed.get(&file.relative).filter(|failed| failed.hash == attempt) {
-        return FileResult::Failed(ReadIssue {
-            path: file.path.clone(),
-            reason: failed.reason.clone(),
-            attempt,
-        });
-    }
-    let document = match visit.readers.read(source) {
-        Ok(document) => document,
-        Err(issue) => return FileResult::Failed(issue),
-    };
-    let count = |text: &str| around.tokenizer.count(text);
-    let update = FileUpdate {
-        relative: document.relative.clone(),
-        hash: document.hash,
-        bytes: file.bytes,
-        title: document.title.clone(),
-        recipe: recipe.to_owned(),
-        chunks: split(&document, around.config.corpus.chunk_tokens, &count),
-    };
-    let incomplete =
-        document.incomplete.map(|reason| ReadIssue { path: file.path.clone(), reason, attempt: None });
-    FileResult::New(update, incomplete)
+/// How many of `files` are read together: at least one.
+fn batch_length(files: &[FileEntry]) -> usize {
+    let mut bytes = 0;
+    let fits = files.iter().take(BATCH_FILES).take_while(|file| {
+        bytes += file.bytes;
+        bytes <= BATCH_BYTES
+    });
+    fits.count().max(1)
 }
 
 /// How documents are cut: with the same recipe the same content gives the same chunks.

@@ -8,6 +8,9 @@
 
 pub mod admin;
 mod answer;
+mod attendant;
+mod board;
+mod changes;
 mod chats;
 mod compare;
 mod compute;
@@ -24,9 +27,12 @@ mod gpu_answer;
 #[cfg(feature = "cuda")]
 pub mod gpu_bench;
 mod handle;
+mod index_run;
+pub mod indexer;
 mod ingest;
 mod keeper;
 mod lookup;
+mod orders;
 pub mod protocol;
 mod resources;
 mod retrieve;
@@ -34,6 +40,7 @@ mod sample;
 mod summary;
 pub mod timing;
 mod visible;
+mod watch;
 mod worker;
 
 pub use handle::Engine;

@@ -4,6 +4,7 @@
 //! [`visible`](super::visible), so that printing it cannot send an escape sequence to a terminal.
 
 mod catalogue;
+mod indexer;
 mod listing;
 mod outcome;
 
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use catalogue::*;
+pub use indexer::*;
 pub use listing::*;
 pub use outcome::*;
 
@@ -162,6 +164,8 @@ pub struct IndexRequest {
     pub forget: Vec<PathBuf>,
     /// Encode the chunks' KV caches now; otherwise they are encoded when first retrieved.
     pub encode: bool,
+    /// Go on until cancelled: everything that was added is watched, and what changes is indexed.
+    pub watch: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -218,6 +222,14 @@ pub enum Event {
         id: RequestId,
         issue: FileIssue,
     },
+    /// A request that watches has done what there was to do; `report` says what that was since the last time.
+    Watching {
+        id: RequestId,
+        report: IndexReport,
+        watched: Vec<WatchedRoot>,
+    },
+    /// Another process indexes, or has stopped. Told when that changes.
+    Elsewhere(Option<IndexerStatus>),
     /// Something went wrong without ending the request.
     Warning {
         id: Option<RequestId>,
@@ -281,8 +293,10 @@ pub struct Progress {
 pub enum Hold {
     /// The user paused it.
     Paused,
-    /// It gives way to a question.
+    /// It gives way to a question, of this process or of another.
     Question,
+    /// The machine runs on its battery.
+    Battery,
 }
 
 /// What encoding the chunks without a cache will take.

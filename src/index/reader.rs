@@ -97,9 +97,9 @@ impl Reader {
         Ok(self.catalogue.chunk(id)?)
     }
 
-    /// Every different chunk once, in the order of paths and, within a file, of the text.
+    /// Every different chunk once, in the order in which they are to be encoded.
     pub fn chunks(&self) -> Result<Vec<ChunkSummary>> {
-        Ok(self.catalogue.chunk_list()?)
+        Ok(self.catalogue.chunk_queue()?)
     }
 
     /// The `k` chunks that answer the question best, best first; fewer where fewer have a word of it. Any text is

@@ -29,6 +29,10 @@ impl Tokenizer for Words {
     fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream {
         let mut tokens = Vec::new();
         for (start, compound) in compounds(text) {
+            if is_one_word(compound) {
+                push(&mut tokens, start, compound);
+                continue;
+            }
             for (offset, run, is_unspaced) in runs(compound) {
                 let parts = if is_unspaced { pairs(run) } else { parts(run) };
                 if parts.len() > 1 && !is_unspaced {
@@ -83,6 +87,13 @@ fn compounds(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .map(|piece| piece.trim_matches(is_connector))
         .filter(|piece| !piece.is_empty())
         .map(move |piece| (start_of(piece), piece))
+}
+
+/// Most compounds are one word, which is seen at once: small ASCII letters and digits, or a capital and then these.
+fn is_one_word(compound: &str) -> bool {
+    let bytes = compound.as_bytes();
+    bytes[0].is_ascii_alphanumeric()
+        && bytes[1..].iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 /// A compound cut where characters of unspaced scripts begin or end: its parts with their byte offsets, and whether

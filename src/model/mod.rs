@@ -19,6 +19,7 @@ pub mod rope;
 pub mod sampler;
 pub mod session;
 pub mod simd;
+mod token_count;
 pub mod tokenizer;
 pub mod weights;
 

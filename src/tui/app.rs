@@ -28,7 +28,7 @@ use super::{
 use crate::{
     config::Strategy,
     engine::{
-        ChatId, Command, Event, Failure, Progress, RequestId, RetrievedChunk, Status,
+        ChatId, Command, Event, Failure, IndexerStatus, Progress, RequestId, RetrievedChunk, Status,
         admin::{ModelFile, PullProgress},
     },
 };
@@ -188,6 +188,8 @@ pub struct App {
     /// When Ctrl-C was pressed once.
     pub(super) interrupted: Option<Duration>,
     pub(super) engine_gone: bool,
+    /// Another process that indexes.
+    pub(super) elsewhere: Option<IndexerStatus>,
 }
 
 /// Indexing that goes on in the background.
@@ -232,6 +234,7 @@ impl App {
             opened: 0,
             interrupted: None,
             engine_gone: false,
+            elsewhere: None,
         };
         app.reflow();
         app

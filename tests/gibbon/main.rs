@@ -20,3 +20,4 @@ mod support;
 mod terminal;
 mod tokenizer;
 mod tui;
+mod upgrades;

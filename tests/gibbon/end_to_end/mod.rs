@@ -4,6 +4,7 @@
 //! it. Nothing here waits for a time: where a test has to act in the middle of a run, it waits for what the run leaves
 //! on disk.
 
+mod background;
 mod bad_files;
 mod bad_input;
 mod damage;
@@ -295,6 +296,13 @@ impl Run {
         let value: Value = serde_json::from_str(&self.stdout).unwrap();
         assert_eq!(value["schema"], 1);
         value
+    }
+
+    /// The run ended well and said this.
+    #[track_caller]
+    fn assert_done(&self, gist: &str) {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        assert!(self.stdout.contains(gist), "{self:?}");
     }
 
     /// The run failed with this code and said all of this, with a hint, and nothing on standard output.
