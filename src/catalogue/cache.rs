@@ -209,17 +209,6 @@ impl Catalogue {
         Ok(total_bytes(&self.connection)?)
     }
 
-    /// Different chunks that are indexed and have a cache file, for whichever model.
-    pub fn cached_chunks(&self) -> Result<usize> {
-        let count: i64 = self.connection.query_row(
-            "SELECT count(DISTINCT segment) FROM cache
-             WHERE EXISTS (SELECT 1 FROM chunk WHERE chunk.id = cache.segment)",
-            [],
-            |row| row.get(0),
-        )?;
-        Ok(usize::try_from(count).unwrap_or(0))
-    }
-
     /// The cache by model and prefix, most recently used first.
     pub fn cache_groups(&self) -> Result<Vec<CacheGroupRow>> {
         let mut statement = self.connection.prepare_cached(

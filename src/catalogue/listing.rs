@@ -40,6 +40,17 @@ impl Catalogue {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Different chunks that are indexed and have a cache file, for whichever model.
+    pub fn cached_chunks(&self) -> Result<usize> {
+        let count: i64 = self.connection.query_row(
+            "SELECT count(DISTINCT segment) FROM cache
+             WHERE EXISTS (SELECT 1 FROM chunk WHERE chunk.id = cache.segment)",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
     /// The indexed file that is at `path`, which is compared as it stands: its root, its path from there, and what is
     /// known of it. `None` for any other path, so that nothing outside of what the user added is ever named by this.
     pub fn file_at(&self, path: &Path) -> Result<Option<(Root, PathBuf, FileRecord)>> {

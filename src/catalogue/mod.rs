@@ -158,6 +158,9 @@ impl Catalogue {
             // -shm files take the mode of the database.
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let mut catalogue = Self { connection: Connection::open_with_flags(&path, flags)? };
+            catalogue.connection.busy_timeout(BUSY_TIMEOUT)?;
+            // Before anything is set, which would write to it.
+            refuse_newer(format_of(&catalogue.connection)?)?;
             catalogue.configure()?;
             catalogue.migrate()?;
             // A first look at the tables: damage is best noticed here, where the path is known.
@@ -173,7 +176,6 @@ impl Catalogue {
     }
 
     fn configure(&self) -> Result<()> {
-        self.connection.busy_timeout(BUSY_TIMEOUT)?;
         self.connection.pragma_update(None, "foreign_keys", true)?;
         self.connection.pragma_update(None, "synchronous", "normal")?;
         // Two processes that turn a new database to WAL at the same time get SQLITE_BUSY at once: SQLite does not
@@ -196,16 +198,13 @@ impl Catalogue {
         let known = MIGRATIONS.len() as i64;
         // Looking first keeps a reader from waiting for the write lock that a migration needs.
         match format_of(&self.connection)? {
-            found if found > known => return Err(CatalogueError::Newer { found, known }),
             found if found == known => return Ok(()),
             _ => {}
         }
         // Under the lock it is looked at again: another process may have been quicker.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = format_of(&transaction)?;
-        if found > known {
-            return Err(CatalogueError::Newer { found, known });
-        }
+        refuse_newer(found)?;
         let done = usize::try_from(found).map_err(|_| CatalogueError::Damaged {
             path: CATALOGUE_FILE.into(),
             reason: format!("its format number is {found}"),
@@ -241,6 +240,12 @@ pub struct CatalogueState {
     pub identity: i64,
     /// Raised by every change of files or chunks.
     pub generation: i64,
+}
+
+/// A later version's database is left alone.
+fn refuse_newer(found: i64) -> Result<()> {
+    let known = MIGRATIONS.len() as i64;
+    if found > known { Err(CatalogueError::Newer { found, known }) } else { Ok(()) }
 }
 
 fn format_of(connection: &Connection) -> Result<i64> {
