@@ -133,8 +133,12 @@ impl CatalogueError {
 }
 
 /// Each entry takes the database from one format to the next; entries are never changed, only added.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 impl Catalogue {
     /// Opens the catalogue in `data`, creating the directory (mode 0700) and the database (mode 0600) where there

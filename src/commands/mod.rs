@@ -6,6 +6,7 @@ pub mod ask;
 pub mod bench;
 pub mod cache;
 pub mod chat;
+pub mod collection;
 pub mod compare;
 pub mod configuration;
 mod console;

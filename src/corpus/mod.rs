@@ -1,9 +1,10 @@
 //! Files to documents to chunks. It knows no model and no index: tokens are counted by a function it is given.
 //!
-//! [`walk`] finds files, [`read`] turns one into a [`Document`], [`split`] cuts that into [`Chunk`]s. Reading never
+//! [`collections`] tells which files the user's collections want, [`walk`] finds files, [`read`] turns one into a [`Document`], [`split`] cuts that into [`Chunk`]s. Reading never
 //! fails a run: what cannot be read comes back as a [`ReadIssue`].
 
 mod code;
+pub mod collections;
 mod html;
 mod html_parse;
 mod label;

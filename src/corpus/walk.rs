@@ -1,9 +1,13 @@
 //! Finds the files below what the user added.
 //!
-//! What is left out without a word, because a person expects it: hidden files and folders, and what a `.gitignore`
+//! What is left out without a word, because a person expects it: hidden files and folders, what a `.gitignore`
 //! or `.gibbonignore` *inside* the folder names (`.gibbonignore` wins where the two disagree, and can bring a file
-//! back with `!`). Ignore files above the folder, git's own excludes and other tools' ignore files do not count: a
-//! folder that was named is read the same way whatever surrounds it.
+//! back with `!` that the other left out), and what the user's own collections do not want. Ignore files above the
+//! folder, git's own excludes and other tools' ignore files do not count: a folder that was named is read the same way
+//! whatever surrounds it.
+//!
+//! An ignore file belongs to the folder and not to the user: it can leave files out, and never widens what is read.
+//! Hidden files stay out whatever it says, as does everything outside of the folder.
 //!
 //! What is left out and reported: links that lead out of the folder or nowhere, files over the size limit, folders
 //! that cannot be read. No link is followed: what a link inside the folder points at is read where it really is.
@@ -11,13 +15,14 @@
 
 use std::{
     fs, io,
-    os::unix::fs::FileTypeExt,
+    os::unix::{ffi::OsStrExt, fs::FileTypeExt},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use ignore::{DirEntry, WalkBuilder};
 
-use super::{FileEntry, ReadIssue};
+use super::{FileEntry, ReadIssue, collections::Collections};
 use crate::config::CorpusSettings;
 
 /// The ignore file that only Gibbon reads; same syntax as `.gitignore`.
@@ -42,6 +47,8 @@ pub enum WalkError {
     Missing { path: PathBuf },
     #[error("{} is neither a file nor a folder; name a file or a folder", .path.display())]
     Special { path: PathBuf },
+    #[error("an ignore file in {} is neither a file nor a folder; remove it, or add another folder", .path.display())]
+    SpecialIgnoreFile { path: PathBuf },
     #[error("{} cannot be read: {source}; check its permissions", .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
 }
@@ -52,10 +59,10 @@ pub enum WalkError {
 /// # Errors
 /// When `root` does not exist, is a device, FIFO or socket, or cannot be read.
 pub fn walk(root: &Path, settings: &CorpusSettings) -> Result<Walk, WalkError> {
-    walk_telling(root, settings, &mut |_| true)
+    walk_telling(root, settings, None, &mut |_| true)
 }
 
-/// The same; `go_on` gets the number of files found so far before each entry of a folder. When it says no, what was
+/// The same; with `wanted`, only the files that belong to one of these collections. `go_on` gets the number of files found so far before each entry of a folder. When it says no, what was
 /// found by then comes back.
 ///
 /// # Errors
@@ -63,6 +70,7 @@ pub fn walk(root: &Path, settings: &CorpusSettings) -> Result<Walk, WalkError> {
 pub fn walk_telling(
     root: &Path,
     settings: &CorpusSettings,
+    wanted: Option<&Collections>,
     go_on: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Walk, WalkError> {
     let unreadable = |source: io::Error| match source.kind() {
@@ -74,11 +82,17 @@ pub fn walk_telling(
     if metadata.is_file() {
         let path = fs::canonicalize(root).map_err(unreadable)?;
         let relative = root.file_name().or(path.file_name()).map(PathBuf::from).unwrap_or_default();
-        found.add(path, relative, metadata.len(), settings);
+        if wanted.is_none_or(|wanted| wanted.have(&path)) {
+            found.add(path, relative, metadata.len(), settings);
+        }
     } else if metadata.is_dir() {
         fs::read_dir(root).map_err(unreadable)?;
         let canonical = fs::canonicalize(root).map_err(unreadable)?;
-        for entry in walker(root).build() {
+        if has_special_ignore_file(root) {
+            return Err(WalkError::SpecialIgnoreFile { path: root.to_owned() });
+        }
+        let locked = LockedFolders::default();
+        for entry in walker(root, wanted.cloned(), locked.clone()).build() {
             if !go_on(found.files.len()) {
                 break;
             }
@@ -86,6 +100,9 @@ pub fn walk_telling(
                 Ok(entry) => found.visit(&entry, root, &canonical, settings),
                 Err(error) => found.issues.push(issue_of(&error, root)),
             }
+        }
+        for folder in locked.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            found.leave_out(&folder, "skipped: its ignore file is no regular file".to_owned());
         }
     } else {
         return Err(WalkError::Special { path: root.to_owned() });
@@ -95,7 +112,10 @@ pub fn walk_telling(
     Ok(found)
 }
 
-fn walker(root: &Path) -> WalkBuilder {
+/// Folders that are not entered because their ignore file cannot be read.
+type LockedFolders = Arc<Mutex<Vec<PathBuf>>>;
+
+fn walker(root: &Path, wanted: Option<Collections>, locked: LockedFolders) -> WalkBuilder {
     let mut builder = WalkBuilder::new(root);
     builder
         .standard_filters(false)
@@ -103,8 +123,37 @@ fn walker(root: &Path) -> WalkBuilder {
         .git_ignore(true)
         .require_git(false)
         .add_custom_ignore_filename(IGNORE_FILE)
-        .follow_links(false);
+        .follow_links(false)
+        .filter_entry(move |entry| entry.depth() == 0 || may_enter(entry, wanted.as_ref(), &locked));
     builder
+}
+
+/// What the ignore files let through is let through here only where it is not hidden, since they may name hidden files
+/// with `!`, and where a collection may want it.
+fn may_enter(entry: &DirEntry, wanted: Option<&Collections>, locked: &LockedFolders) -> bool {
+    if entry.file_name().as_bytes().starts_with(b".") {
+        return false;
+    }
+    if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
+        return wanted.is_none_or(|wanted| wanted.have(entry.path()));
+    }
+    if !wanted.is_none_or(|wanted| wanted.may_have_below(entry.path())) {
+        return false;
+    }
+    let is_locked = has_special_ignore_file(entry.path());
+    if is_locked {
+        locked.lock().unwrap_or_else(PoisonError::into_inner).push(entry.path().to_owned());
+    }
+    !is_locked
+}
+
+/// Whoever opens a named pipe to read it may wait for ever. An ignore file that is one keeps its folder out.
+fn has_special_ignore_file(folder: &Path) -> bool {
+    let is_special = |name: &str| {
+        let kind = fs::metadata(folder.join(name)).map(|metadata| metadata.file_type());
+        kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir())
+    };
+    is_special(IGNORE_FILE) || is_special(".gitignore")
 }
 
 impl Walk {

@@ -2,7 +2,7 @@
 //! but for its tokenizer.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -12,14 +12,18 @@ use rayon::prelude::*;
 
 use super::{
     control::Control,
-    protocol::{Event, Failure, FileIssue, IndexPhase, IndexReport, IndexRequest, Progress, RequestId, Unit},
+    protocol::{
+        Event, Failure, FailureKind, FileIssue, IndexPhase, IndexReport, IndexRequest, Progress, RequestId,
+        Unit,
+    },
     visible::visible,
 };
 use crate::{
-    catalogue::{FailedFile, FileRecord, FileUpdate, Root},
+    catalogue::{FailedFile, FileRecord, FileUpdate, Root, RootOutcome},
     config::Config,
     corpus::{
         FileEntry, ReadIssue,
+        collections::Collections,
         read::read,
         split::split,
         walk::{Walk, WalkError, walk_telling},
@@ -33,6 +37,9 @@ use crate::{
 const BATCH_FILES: usize = 64;
 /// The walk says how far it is each time that it has found so many files more.
 const WALK_STEP: usize = 64;
+/// Why a root is not looked at any more.
+const LEFT_BY_ITS_COLLECTION: &str = "it belongs to no collection any more (what is indexed of it stays; \
+    `gibbon index` with its path makes it a folder of its own, `--forget` takes it out)";
 /// Changes when documents are cut in another way than before, so that they are cut again.
 const SPLIT_FORMAT: &str = "split-1";
 
@@ -67,11 +74,17 @@ pub(super) fn ingest(request: &IndexRequest, around: &Surroundings) -> Result<In
     for path in &request.forget {
         forget(&mut writer, path, around, &mut report)?;
     }
-    let roots = roots_to_visit(&mut writer, request)?;
+    let collections = Collections::new(&around.config.collections);
+    let (roots, missing) = roots_to_visit(&mut writer, request, &collections, around.config)?;
     let cache_bytes = writer.catalogue().cache_bytes()?;
     let chunks_cut = AtomicUsize::new(0);
     let teller = Teller { around, cache_bytes, chunks_cut: &chunks_cut };
-    let mut run = Run { writer: &mut writer, around, teller, report: &mut report, held: Duration::ZERO };
+    let held = Duration::ZERO;
+    let mut run = Run { writer: &mut writer, around, collections, teller, report: &mut report, held };
+    // Of one that was indexed before, its visit says so.
+    for path in missing.iter().filter(|path| !roots.iter().any(|root| root.path == **path)) {
+        run.issue(path, "it is a path of a collection and does not exist; check the configuration file");
+    }
     for root in &roots {
         if around.is_cancelled() {
             break;
@@ -85,24 +98,57 @@ pub(super) fn ingest(request: &IndexRequest, around: &Surroundings) -> Result<In
     Ok(report)
 }
 
-/// The roots of the paths to add, each once; all known roots where there are no paths and nothing was forgotten.
-fn roots_to_visit(writer: &mut Writer, request: &IndexRequest) -> Result<Vec<Root>, Failure> {
-    if request.add.is_empty() {
-        let all = if request.forget.is_empty() { writer.catalogue().roots()? } else { Vec::new() };
-        return Ok(all);
-    }
+/// The roots of the paths to add, each once; all known roots and the paths of all collections where there are no paths and
+/// nothing was forgotten. A path of a collection that does not exist comes back as the second: one that was typed is an
+/// error, the other may be on a disk that is not there today.
+fn roots_to_visit(
+    writer: &mut Writer,
+    request: &IndexRequest,
+    collections: &Collections,
+    config: &Config,
+) -> Result<(Vec<Root>, Vec<PathBuf>), Failure> {
     for path in &request.add {
         check_exists(path)?;
     }
+    let is_all = request.add.is_empty() && request.collections.is_empty() && request.forget.is_empty();
+    let names: Vec<&String> =
+        if is_all { config.collections.keys().collect() } else { request.collections.iter().collect() };
+    let mut configured = Vec::new();
+    for name in names {
+        let collection = config.collections.get(name).ok_or_else(|| unknown_collection(name))?;
+        configured.extend(&collection.paths);
+    }
+    let (configured, missing): (Vec<_>, Vec<_>) =
+        configured.into_iter().partition(|path| check_exists(path).is_ok());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
     let mut roots: Vec<Root> = Vec::new();
-    for path in &request.add {
-        let root = writer.add_root(path, now)?.root;
+    for path in request.add.iter().chain(configured) {
+        let added = writer.add_root(path, now)?;
+        let mut root = added.root;
+        if added.outcome != RootOutcome::Inside {
+            root.for_collection = collections.choose_in(&root.path);
+            writer.set_for_collection(root.id, root.for_collection)?;
+        }
         if !roots.iter().any(|known| known.id == root.id) {
             roots.push(root);
         }
     }
-    Ok(roots)
+    if is_all {
+        // All of them, as they are after some were added.
+        roots = writer.catalogue().roots()?;
+    }
+    // A root that was taken over by one added after it is gone.
+    let left: HashSet<_> = writer.catalogue().roots()?.into_iter().map(|root| root.id).collect();
+    roots.retain(|root| left.contains(&root.id));
+    Ok((roots, missing.into_iter().cloned().collect()))
+}
+
+fn unknown_collection(name: &str) -> Failure {
+    Failure::new(
+        FailureKind::BadRequest,
+        format!("there is no collection `{name}`"),
+        "`gibbon collection ls` lists them, `gibbon collection add NAME PATH` makes one.",
+    )
 }
 
 /// A mistyped path is told before anything is added.
@@ -132,6 +178,7 @@ fn forget(
 struct Run<'a> {
     writer: &'a mut Writer,
     around: &'a Surroundings<'a>,
+    collections: Collections,
     teller: Teller<'a>,
     report: &'a mut IndexReport,
     /// For how long the run stood still.
@@ -184,6 +231,12 @@ impl Visit<'_> {
 
 impl Run<'_> {
     fn visit(&mut self, root: &Root) -> Result<(), Failure> {
+        if root.for_collection && !self.collections.choose_in(&root.path) {
+            // Its patterns are gone with the collection, and what they left out is not to come in.
+            self.report.files_unchanged += self.writer.known_files(root.id)?.len();
+            self.issue(&root.path, LEFT_BY_ITS_COLLECTION);
+            return Ok(());
+        }
         let walked = match self.walk(root) {
             Ok(walked) => walked,
             // The folder may be on a disk that is not there today: nothing is thrown away for that.
@@ -223,8 +276,10 @@ impl Run<'_> {
     /// Finds the files of a root; those found by then where the run is cancelled meanwhile.
     fn walk(&mut self, root: &Root) -> Result<Walk, WalkError> {
         let around = self.around;
+        let collections = self.collections.clone();
+        let wanted = collections.choose_in(&root.path).then_some(&collections);
         self.teller.tell(IndexPhase::Walk, 0, 0);
-        let walked = walk_telling(&root.path, &around.config.corpus, &mut |found| {
+        let walked = walk_telling(&root.path, &around.config.corpus, wanted, &mut |found| {
             if found.is_multiple_of(WALK_STEP) {
                 self.teller.tell(IndexPhase::Walk, found, 0);
             }

@@ -29,7 +29,7 @@ pub(crate) mod tests;
 mod words;
 mod writer;
 
-pub use filter::Filter;
+pub use filter::{FileSet, Filter};
 pub use matches::Matches;
 pub use reader::{Hit, Reader};
 pub use writer::{Applied, Delta, Writer};

@@ -6,6 +6,7 @@
 
 mod bad_files;
 mod bad_input;
+mod collections;
 mod damage;
 mod disk;
 mod hostile;
@@ -13,6 +14,7 @@ mod incremental;
 mod interrupt;
 mod kill;
 mod log;
+mod permissions;
 mod screen;
 
 use std::{
