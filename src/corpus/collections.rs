@@ -119,7 +119,10 @@ mod tests {
     use super::*;
     use crate::config::{Config, Paths};
 
-    fn collections(list: &[(&str, &[&str], &[&str], &[&str])]) -> Collections {
+    /// Name, paths, patterns to include, patterns to exclude.
+    type Listed<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+
+    fn collections(list: &[Listed]) -> Collections {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let paths = Paths { config_file: "c".into(), data: "d".into(), state: "s".into() };
         let answer = Config::with_paths(paths).answer;

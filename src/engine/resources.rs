@@ -230,8 +230,7 @@ impl Loaded {
     fn beside(&self, config: &Config, system_prompt: &str, events: Events) -> Result<Self, Failure> {
         let model = self.model.with_system_prompt(system_prompt)?;
         let fingerprint = fingerprint(&model, &config.model, &self.compute.name());
-        let target =
-            StoreTarget { fingerprint, layout: self.store.layout().clone(), model: self.name.clone() };
+        let target = StoreTarget { fingerprint, layout: *self.store.layout(), model: self.name.clone() };
         let store = Arc::new(self.store.beside(&config.paths.data, target)?);
         let writer = SegmentWriter::start(store.clone(), WriterLimits::default(), events);
         Ok(Self {

@@ -7,6 +7,9 @@ use crate::{
     index::{Delta, Writer},
 };
 
+/// Name, patterns to include, patterns to exclude, system prompt.
+type Listed<'a> = (&'a str, &'a [&'a str], &'a [&'a str], Option<&'a str>);
+
 struct Fixture {
     config: Config,
     data: tempfile::TempDir,
@@ -14,8 +17,8 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A folder, and these collections of it: name, patterns to include, patterns to exclude, system prompt.
-    fn new(collections: &[(&str, &[&str], &[&str], Option<&str>)]) -> Self {
+    /// A folder, and these collections of it.
+    fn new(collections: &[Listed]) -> Self {
         let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let paths = Paths { config_file: "".into(), data: data.path().to_owned(), state: "".into() };
         let mut config = Config::with_paths(paths);
