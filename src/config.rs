@@ -2,6 +2,7 @@
 //!
 //! Everything below takes a [`Config`] (or a part of it) as an argument; nothing reads the environment later.
 
+mod collection;
 mod device;
 mod edit;
 mod file;
@@ -14,7 +15,8 @@ mod tests;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub use edit::save_theme;
+pub use collection::{ALL_COLLECTIONS, Collection, DEFAULT_COLLECTION, patterns, wrong_name};
+pub use edit::{NewCollection, add_collection, create_private_folder, remove_collection, save_theme};
 pub use hub::HubAccess;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,8 @@ pub struct Config {
     pub answer: AnswerSettings,
     pub store: StoreSettings,
     pub screen: ScreenSettings,
+    /// By name.
+    pub collections: BTreeMap<String, Collection>,
 }
 
 /// Where things are kept. With GIBBON_HOME set, everything is under that one directory.

@@ -19,18 +19,22 @@ use color_eyre::{
 #[cfg(feature = "cuda")]
 use gibbon::{cli::bench::BenchCommand, commands::bench};
 use gibbon::{
-    cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand, ServiceCommand, SessionsCommand},
+    cli::{
+        CacheBy, CacheCommand, Cli, CollectionCommand, Command, ConfigCommand, LsArgs, ModelCommand,
+        ServiceCommand, SessionsCommand,
+    },
     commands::{
         Console, Error, Exit, Interrupts, Verbosity, ask, background, cache,
         chat::{self, Begin},
-        compare, configuration, demo, doctor, index, json, manual, model, screenshots, search, service,
-        sessions, status,
+        collection, compare, configuration, demo, doctor, index, json, manual, model, screenshots, search,
+        service, sessions, status,
     },
-    config::{Config, ConfigError, Environment, Overrides, Paths},
+    config::{Config, ConfigError, Environment, Overrides, Paths, create_private_folder},
     corpus::fence,
-    engine::{ChatId, Engine, Event, visible},
+    engine::{ChatId, Engine, Event, admin, visible},
     tui::{self, ScreenError},
 };
+use rustix::fs::Mode;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
@@ -165,7 +169,10 @@ fn run(
         _ => {}
     }
     let config = config.map_err(|error| Error::usage(error.to_string(), error.hint()))?;
+    // Whatever the shell's mask: documents, their caches, chats and logs are for their owner alone, from their first byte.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let _log = start_log(&config.paths, environment, console);
+    admin::keep_private(&config.paths);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     dispatch(cli, &config, console)
 }
@@ -194,6 +201,7 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
             }
             let options = index::IndexOptions {
                 add: args.paths,
+                collections: args.collection,
                 forget: args.forget,
                 encode: !args.no_encode,
                 watch: args.watch,
@@ -215,16 +223,25 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
             service::install(config, &options, console)
         }
         Some(Command::Ask(args)) => {
-            let options = ask::AskOptions { words: args.question, json: args.json.json };
+            let options = ask::AskOptions {
+                words: args.question,
+                collections: args.scope.names(),
+                json: args.json.json,
+            };
             ask::run(config, &options, console, &watch_interrupts)
         }
         Some(Command::Search(args)) => {
-            let options = search::SearchOptions { words: args.question, json: args.json.json };
+            let options = search::SearchOptions {
+                words: args.question,
+                collections: args.scope.names(),
+                json: args.json.json,
+            };
             search::run(config, &options, console, &watch_interrupts)
         }
         Some(Command::Compare(args)) => {
             let options = compare::CompareOptions {
                 words: args.question,
+                collections: args.scope.names(),
                 strategies: args.strategies,
                 runs: args.runs.into(),
                 export: args.export,
@@ -242,11 +259,8 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
             };
             bench::gpu(config, &options, console)
         }
-        Some(Command::Cache(CacheCommand::Ls(args))) => cache::ls(config, args.json, console),
-        Some(Command::Cache(CacheCommand::Verify(args))) => cache::verify(config, args.json, console),
-        Some(Command::Cache(CacheCommand::Prune { all, json })) => {
-            cache::prune(config, all, json.json, console)
-        }
+        Some(Command::Collection(command)) => manage_collections(command, config, console),
+        Some(Command::Cache(command)) => manage_cache(command, config, console),
         Some(Command::Model(ModelCommand::Pull(args))) => model::pull(config, args.json, console),
         Some(Command::Model(ModelCommand::Ls(args))) => model::ls(config, args.json, console),
         Some(Command::Sessions(command)) => manage_sessions(command, config, console),
@@ -282,6 +296,40 @@ fn own_variables() -> Vec<(String, String)> {
     own
 }
 
+fn manage_collections(
+    command: CollectionCommand,
+    config: &Config,
+    console: &mut Console,
+) -> Result<Exit, Error> {
+    match command {
+        CollectionCommand::Ls(args) => collection::ls(config, args.json, console),
+        CollectionCommand::Show { name, json } => collection::show(config, &name, json.json, console),
+        CollectionCommand::Add { name, paths, include, exclude, system_prompt } => {
+            let options = collection::AddOptions { name, paths, include, exclude, system_prompt };
+            collection::add(config, &options, console)
+        }
+        CollectionCommand::Remove { name } => collection::remove(config, &name, console),
+    }
+}
+
+fn manage_cache(command: CacheCommand, config: &Config, console: &mut Console) -> Result<Exit, Error> {
+    match command {
+        CacheCommand::Ls(LsArgs { by, lines, json }) => {
+            let lines = if lines == 0 { usize::MAX } else { lines };
+            match by {
+                CacheBy::Model => cache::ls(config, lines, json.json, console),
+                CacheBy::Collection => cache::ls_by_collection(config, lines, json.json, console),
+                CacheBy::File => cache::ls_by_file(config, lines, json.json, console),
+            }
+        }
+        CacheCommand::Verify(json) => cache::verify(config, json.json, console),
+        CacheCommand::Gc { dry_run, all_models, json } => {
+            cache::gc(config, all_models, dry_run, json.json, console)
+        }
+        CacheCommand::Prune { all, json } => cache::prune(config, all, json.json, console),
+    }
+}
+
 fn manage_sessions(command: SessionsCommand, config: &Config, console: &mut Console) -> Result<Exit, Error> {
     match command {
         SessionsCommand::Ls(json) => sessions::ls(config, json.json, console),
@@ -307,8 +355,11 @@ fn wants_json(cli: &Cli) -> bool {
         Some(Command::Doctor(args)) => args.json,
         #[cfg(feature = "cuda")]
         Some(Command::Bench(BenchCommand::Gpu(args))) => args.json.json,
-        Some(Command::Cache(CacheCommand::Ls(args) | CacheCommand::Verify(args))) => args.json,
-        Some(Command::Cache(CacheCommand::Prune { json, .. })) => json.json,
+        Some(Command::Cache(CacheCommand::Ls(LsArgs { json, .. }))) => json.json,
+        Some(Command::Cache(CacheCommand::Verify(args))) => args.json,
+        Some(Command::Cache(CacheCommand::Gc { json, .. } | CacheCommand::Prune { json, .. })) => json.json,
+        Some(Command::Collection(CollectionCommand::Ls(args))) => args.json,
+        Some(Command::Collection(CollectionCommand::Show { json, .. })) => json.json,
         Some(Command::Model(ModelCommand::Pull(args) | ModelCommand::Ls(args))) => args.json,
         Some(Command::Sessions(SessionsCommand::Ls(args))) => args.json,
         Some(Command::Sessions(
@@ -433,7 +484,7 @@ fn start_log(paths: &Paths, environment: &Environment, console: &mut Console) ->
         }
         None => EnvFilter::new(usual),
     };
-    let appender = create_private(&paths.state).map_err(|error| error.to_string()).and_then(|()| {
+    let appender = create_private_folder(&paths.state).map_err(|error| error.to_string()).and_then(|()| {
         RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
             .filename_prefix("gibbon")
@@ -456,13 +507,4 @@ fn start_log(paths: &Paths, environment: &Environment, console: &mut Console) ->
         console.warning(&format!("no log is written: {error}"));
     }
     Some(guard)
-}
-
-/// A directory that only its owner can look into: logs name the user's files.
-fn create_private(directory: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
 }

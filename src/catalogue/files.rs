@@ -17,6 +17,11 @@ use crate::corpus::{Chunk, ChunkId, ContentHash};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub(crate) i64);
 
+impl FileId {
+    /// Before the id of any file.
+    pub const NONE: Self = Self(0);
+}
+
 /// What is known of an indexed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRecord {
@@ -450,10 +455,10 @@ fn chunk_record(row: &Row<'_>) -> rusqlite::Result<(u32, ChunkRecord)> {
 }
 
 /// A hash as the database keeps it.
-struct Hex([u8; 32]);
+pub(super) struct Hex([u8; 32]);
 
 impl Hex {
-    fn chunk(self) -> ChunkId {
+    pub(super) fn chunk(self) -> ChunkId {
         ChunkId(self.0)
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Catalogue, CatalogueError, FileId, FileRecord, Result, Root, RootKind, paths,
+    Catalogue, CatalogueError, ChunkSummary, FileId, FileRecord, Result, Root, RootKind, files::Hex, paths,
     roots::canonical_or_absolute,
 };
 
@@ -49,6 +49,35 @@ impl Catalogue {
             |row| row.get(0),
         )?;
         Ok(usize::try_from(count).unwrap_or(0))
+    }
+
+    /// The indexed files that were added after `last`, in that order, with where they are. A file's id never stands for
+    /// another file or place.
+    pub fn files_after(&self, last: FileId) -> Result<Vec<(FileId, PathBuf)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT file.id, file.relative, root.path, root.kind FROM file JOIN root ON root.id = file.root
+             WHERE file.id > ?1 ORDER BY file.id",
+        )?;
+        let rows = statement.query_map([last.0], |row| {
+            let (relative, root) = (paths::from_bytes(row.get(1)?), paths::from_bytes(row.get(2)?));
+            let is_file = row.get_ref(3)?.as_str()? == "file";
+            Ok((FileId(row.get(0)?), if is_file { root } else { root.join(relative) }))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Every chunk with each file that has it, in the order of paths and, within a file, of the text.
+    pub fn chunk_files(&self) -> Result<Vec<(FileId, ChunkSummary)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT chunk.file, chunk.id, chunk.tokens FROM chunk
+             JOIN file ON file.id = chunk.file JOIN root ON root.id = file.root
+             ORDER BY root.path, file.relative, chunk.ordinal",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let tokens = usize::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
+            Ok((FileId(row.get(0)?), ChunkSummary { id: row.get::<_, Hex>(1)?.chunk(), tokens }))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The indexed file that is at `path`, which is compared as it stands: its root, its path from there, and what is

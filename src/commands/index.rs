@@ -22,6 +22,8 @@ const ISSUES_SHOWN: usize = 20;
 pub struct IndexOptions {
     /// Files and folders to add; with none, everything known is brought up to date.
     pub add: Vec<PathBuf>,
+    /// Collections whose paths are brought up to date.
+    pub collections: Vec<String>,
     pub forget: Vec<PathBuf>,
     /// Encode the KV caches now.
     pub encode: bool,
@@ -86,11 +88,11 @@ pub fn index(
     options: &IndexOptions,
     console: &mut Console,
 ) -> Result<IndexReport, Error> {
-    let IndexOptions { add, forget, encode, watch, .. } = options.clone();
+    let IndexOptions { add, collections, forget, encode, watch, .. } = options.clone();
     let mut told = false;
     let outcome = session.request(
         console,
-        |id| Command::Index(IndexRequest { id, add, forget, encode, watch }),
+        |id| Command::Index(IndexRequest { id, add, collections, forget, encode, watch }),
         &mut |console, event| {
             match event {
                 Event::Estimated { estimate, .. } => console.note(&to_encode(estimate)),

@@ -7,6 +7,7 @@ pub mod background;
 pub mod bench;
 pub mod cache;
 pub mod chat;
+pub mod collection;
 pub mod compare;
 pub mod configuration;
 mod console;

@@ -13,7 +13,9 @@ use directories::{BaseDirs, ProjectDirs};
 
 use super::{
     AnswerSettings, CacheDtype, Config, CorpusSettings, DeviceChoice, HubAccess, IndexSettings,
-    ModelSettings, ModelSource, Paths, ScreenSettings, StoreSettings, Strategy, file,
+    ModelSettings, ModelSource, Paths, ScreenSettings, StoreSettings, Strategy,
+    collection::{Collection, CollectionLayer},
+    file,
 };
 
 /// What the flags say; `None` leaves a setting to the environment, the file or its default.
@@ -111,7 +113,7 @@ pub enum Origin {
     File {
         path: PathBuf,
         line: usize,
-        key: &'static str,
+        key: String,
     },
 }
 
@@ -132,7 +134,7 @@ pub(super) struct Given<T> {
 }
 
 /// The settings of one source; `None` where it says nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Layer {
     pub model: Option<Given<ModelSource>>,
     pub cache_dtype: Option<Given<CacheDtype>>,
@@ -160,6 +162,7 @@ pub(super) struct Layer {
     pub color: Option<Given<bool>>,
     pub mouse: Option<Given<bool>>,
     pub keys: BTreeMap<String, Vec<String>>,
+    pub collections: BTreeMap<String, CollectionLayer>,
 }
 
 impl Config {
@@ -170,10 +173,18 @@ impl Config {
         let (paths, file_is_required) = paths(overrides, environment)?;
         let here = std::env::current_dir().unwrap_or_default();
         let home = environment.home();
-        let file = file::read(&paths.config_file, file_is_required, home)?;
+        let mut file = file::read(&paths.config_file, file_is_required, home)?;
+        let sections = std::mem::take(&mut file.collections);
         let variables = Layer::from_environment(environment, &here)?;
         let flags = Layer::from_flags(overrides, &here, home)?;
+        let mut collections = BTreeMap::new();
+        for (name, CollectionLayer { paths: folders, include, exclude, answer }) in sections {
+            let layers = flags.clone().over(variables.clone()).over(answer).over(file.clone());
+            let answer = layers.into_config(paths.clone())?.answer;
+            collections.insert(name, Collection { paths: folders, include, exclude, answer });
+        }
         let mut config = flags.over(variables).over(file).into_config(paths)?;
+        config.collections = collections;
         config.model.hub = HubAccess::from_variables(&|name| environment.get(name).map(OsStr::to_owned));
         Ok(config)
     }
@@ -295,6 +306,7 @@ impl Layer {
             color: self.color.or(below.color),
             mouse: self.mouse.or(below.mouse),
             keys: if self.keys.is_empty() { below.keys } else { self.keys },
+            collections: if self.collections.is_empty() { below.collections } else { self.collections },
         }
     }
 
@@ -380,6 +392,7 @@ impl Layer {
                 mouse: or(self.mouse, default.screen.mouse),
                 keys: self.keys,
             },
+            collections: default.collections,
             paths: default.paths,
         })
     }

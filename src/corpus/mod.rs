@@ -1,11 +1,12 @@
 //! Files to documents to chunks. It knows no model and no index: tokens are counted by a function it is given.
 //!
-//! [`walk`] finds files, [`read`] turns one into a [`Document`], [`split`] cuts that into [`Chunk`]s. Reading never
-//! fails a run: what cannot be read comes back as a [`ReadIssue`]. Formats that are not text are read in a process of
-//! their own, behind a [`fence`].
+//! [`collections`] tells which files the user's collections want, [`walk`] finds files, [`read`] turns one into a
+//! [`Document`], [`split`] cuts that into [`Chunk`]s. Reading never fails a run: what cannot be read comes back as a
+//! [`ReadIssue`]. Formats that are not text are read in a process of their own, behind a [`fence`].
 
 mod binary;
 mod code;
+pub mod collections;
 mod decode;
 pub mod fence;
 mod formats;

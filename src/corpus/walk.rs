@@ -1,9 +1,13 @@
 //! Finds the files below what the user added.
 //!
-//! What is left out without a word, because a person expects it: hidden files and folders, and what a `.gitignore`
+//! What is left out without a word, because a person expects it: hidden files and folders, what a `.gitignore`
 //! or `.gibbonignore` *inside* the folder names (`.gibbonignore` wins where the two disagree, and can bring a file
-//! back with `!`). Ignore files above the folder, git's own excludes and other tools' ignore files do not count: a
-//! folder that was named is read the same way whatever surrounds it.
+//! back with `!` that the other left out), and what the user's own collections do not want. Ignore files above the
+//! folder, git's own excludes and other tools' ignore files do not count: a folder that was named is read the same way
+//! whatever surrounds it.
+//!
+//! An ignore file belongs to the folder and not to the user: it can leave files out, and never widens what is read.
+//! Hidden files stay out whatever it says, as does everything outside of the folder.
 //!
 //! What is left out and counted, in one line for each folder that was added: images, sound, archives and other files whose
 //! names say that they hold no text. Where the user added such a file itself, it is read, and found to be no text.
@@ -15,8 +19,9 @@
 use std::{
     collections::BTreeSet,
     fs, io,
-    os::unix::fs::FileTypeExt,
+    os::unix::{ffi::OsStrExt, fs::FileTypeExt},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use ignore::{DirEntry, WalkBuilder};
@@ -24,6 +29,7 @@ use ignore::{DirEntry, WalkBuilder};
 use super::{
     FileEntry, ReadIssue,
     binary::{Kind, LeftOut},
+    collections::Collections,
 };
 use crate::config::CorpusSettings;
 
@@ -43,12 +49,14 @@ pub struct Walk {
 }
 
 /// Which part of a folder is walked; by default all of it. The ignore files of the folders above a part hold for it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Scope {
     /// Files and folders, absolute: only they and what is below them.
     pub within: Option<BTreeSet<PathBuf>>,
     /// Left out with what is below it, such as the data directory.
     pub without: Option<PathBuf>,
+    /// Only the files that belong to one of these collections.
+    pub wanted: Option<Collections>,
 }
 
 /// The root itself cannot be walked. An empty folder is no error.
@@ -58,6 +66,8 @@ pub enum WalkError {
     Missing { path: PathBuf },
     #[error("{} is neither a file nor a folder; name a file or a folder", .path.display())]
     Special { path: PathBuf },
+    #[error("an ignore file in {} is neither a file nor a folder; remove it, or add another folder", .path.display())]
+    SpecialIgnoreFile { path: PathBuf },
     #[error("{} cannot be read: {source}; check its permissions", .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
 }
@@ -73,7 +83,7 @@ pub fn walk(root: &Path, settings: &CorpusSettings) -> Result<Walk, WalkError> {
 
 /// The folders below `root` that a walk goes through, `root` among them, as far as they can be read.
 pub fn folders(root: &Path, scope: &Scope) -> Vec<PathBuf> {
-    let entries = walker(root, scope).build().flatten();
+    let entries = walker(root, scope, LockedFolders::default()).build().flatten();
     let is_folder = |entry: &DirEntry| entry.file_type().is_some_and(|kind| kind.is_dir());
     entries.filter(is_folder).map(DirEntry::into_path).collect()
 }
@@ -98,12 +108,18 @@ pub fn walk_telling(
     if metadata.is_file() {
         let path = fs::canonicalize(root).map_err(unreadable)?;
         let relative = root.file_name().or(path.file_name()).map(PathBuf::from).unwrap_or_default();
-        found.add(path, relative, metadata.len(), settings);
+        if scope.wanted.as_ref().is_none_or(|wanted| wanted.have(&path)) {
+            found.add(path, relative, metadata.len(), settings);
+        }
     } else if metadata.is_dir() {
         fs::read_dir(root).map_err(unreadable)?;
         let canonical = fs::canonicalize(root).map_err(unreadable)?;
+        if has_special_ignore_file(root) {
+            return Err(WalkError::SpecialIgnoreFile { path: root.to_owned() });
+        }
         let mut binaries = LeftOut::default();
-        for entry in walker(root, scope).build() {
+        let locked = LockedFolders::default();
+        for entry in walker(root, scope, locked.clone()).build() {
             if !go_on(found.files.len()) {
                 break;
             }
@@ -115,6 +131,9 @@ pub fn walk_telling(
         }
         if let Some(reason) = binaries.reason() {
             found.leave_out(root, reason);
+        }
+        for folder in locked.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            found.leave_out(&folder, "skipped: its ignore file is no regular file".to_owned());
         }
     } else {
         return Err(WalkError::Special { path: root.to_owned() });
@@ -144,7 +163,10 @@ impl Scope {
     }
 }
 
-fn walker(root: &Path, scope: &Scope) -> WalkBuilder {
+/// Folders that are not entered because their ignore file cannot be read.
+type LockedFolders = Arc<Mutex<Vec<PathBuf>>>;
+
+fn walker(root: &Path, scope: &Scope, locked: LockedFolders) -> WalkBuilder {
     let scope = scope.clone();
     let mut builder = WalkBuilder::new(root);
     builder
@@ -154,8 +176,37 @@ fn walker(root: &Path, scope: &Scope) -> WalkBuilder {
         .require_git(false)
         .add_custom_ignore_filename(IGNORE_FILE)
         .follow_links(false)
-        .filter_entry(move |entry| entry.depth() == 0 || scope.leads_on(entry.path()));
+        .filter_entry(move |entry| entry.depth() == 0 || may_enter(entry, &scope, &locked));
     builder
+}
+
+/// What the ignore files let through is let through here only where it is not hidden, since they may name hidden files
+/// with `!`, and where a collection may want it.
+fn may_enter(entry: &DirEntry, scope: &Scope, locked: &LockedFolders) -> bool {
+    if entry.file_name().as_bytes().starts_with(b".") || !scope.leads_on(entry.path()) {
+        return false;
+    }
+    let wanted = scope.wanted.as_ref();
+    if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
+        return wanted.is_none_or(|wanted| wanted.have(entry.path()));
+    }
+    if !wanted.is_none_or(|wanted| wanted.may_have_below(entry.path())) {
+        return false;
+    }
+    let is_locked = has_special_ignore_file(entry.path());
+    if is_locked {
+        locked.lock().unwrap_or_else(PoisonError::into_inner).push(entry.path().to_owned());
+    }
+    !is_locked
+}
+
+/// Whoever opens a named pipe to read it may wait for ever. An ignore file that is one keeps its folder out.
+fn has_special_ignore_file(folder: &Path) -> bool {
+    let is_special = |name: &str| {
+        let kind = fs::metadata(folder.join(name)).map(|metadata| metadata.file_type());
+        kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir())
+    };
+    is_special(IGNORE_FILE) || is_special(".gitignore")
 }
 
 /// Whether a file's name says that it holds no text; then it is counted.

@@ -193,7 +193,7 @@ pub(super) fn nothing_selected() -> Failure {
     Failure::new(
         FailureKind::NoMatch,
         "nothing that this question may draw on has a word of it",
-        "Ask in more files, or take back the chunks that were dropped.",
+        "Ask in more files or collections, or take back the chunks that were dropped.",
     )
 }
 

@@ -6,7 +6,7 @@
 mod examine;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ops::Range,
     path::{Path, PathBuf},
     sync::{
@@ -25,15 +25,19 @@ use super::{
     changes::Changes,
     control::Control,
     failure::nothing_to_watch,
-    protocol::{Event, Failure, FileIssue, IndexPhase, IndexReport, IndexRequest, Progress, RequestId, Unit},
+    protocol::{
+        Event, Failure, FailureKind, FileIssue, IndexPhase, IndexReport, IndexRequest, Progress, RequestId,
+        Unit,
+    },
     visible::visible,
     watch::WatchRoots,
 };
 use crate::{
-    catalogue::{FailedFile, FileRecord, Root, RootKind},
+    catalogue::{FailedFile, FileRecord, Root, RootKind, RootOutcome},
     config::Config,
     corpus::{
         FileEntry, ReadIssue,
+        collections::Collections,
         read::{READERS, Readers},
         walk::{Scope, Walk, WalkError, walk_telling},
     },
@@ -47,6 +51,9 @@ const BATCH_FILES: usize = 256;
 const BATCH_BYTES: u64 = 8 << 20;
 /// The walk says how far it is each time that it has found so many files more.
 const WALK_STEP: usize = 64;
+/// Why a root is not looked at any more.
+const LEFT_BY_ITS_COLLECTION: &str = "it belongs to no collection any more (what is indexed of it stays; \
+    `gibbon index` with its path makes it a folder of its own, `--forget` takes it out)";
 /// Changes when documents are cut in another way than before, so that they are cut again.
 const SPLIT_FORMAT: &str = "split-2";
 
@@ -103,14 +110,13 @@ pub(super) fn ingest(
         none => none.insert(Writer::open_with(&around.config.paths.data, around.lock.clone())?),
     };
     let mut report = IndexReport::default();
-    let roots = match look {
-        Look::Request(request) => roots_of(request, writer, around, &mut report)?,
+    let collections = Collections::new(&around.config.collections);
+    let (roots, missing) = match look {
+        Look::Request(request) => roots_of(request, writer, &collections, around, &mut report)?,
         Look::Changes(changes) => {
             let roots = writer.catalogue().roots()?.into_iter();
-            roots
-                .filter_map(|root| Some((changes.scope_of(&root)?, root)))
-                .map(|(scope, root)| (root, scope))
-                .collect()
+            let changed = roots.filter_map(|root| Some((changes.scope_of(&root)?, root)));
+            (changed.map(|(scope, root)| (root, scope)).collect(), Vec::new())
         }
     };
     let cache_bytes = writer.catalogue().cache_bytes()?;
@@ -118,8 +124,12 @@ pub(super) fn ingest(
     let held = Mutex::new(Duration::ZERO);
     let teller = Teller { around, cache_bytes, chunks_cut: &chunks_cut, held: &held };
     let readers = Readers::new(&around.config.corpus);
-    let mut run =
-        Run { writer, around, readers: &readers, teller, report: &mut report, again: Changes::default() };
+    let again = Changes::default();
+    let mut run = Run { writer, around, readers: &readers, collections, teller, report: &mut report, again };
+    // Of one that was indexed before, its visit says so.
+    for path in missing.iter().filter(|path| !roots.iter().any(|(root, _)| root.path == **path)) {
+        run.issue(path, "it is a path of a collection and does not exist; check the configuration file");
+    }
     for (root, scope) in &roots {
         if around.is_cancelled() {
             break;
@@ -136,18 +146,22 @@ pub(super) fn ingest(
     Ok(Ingested { report, again })
 }
 
+/// What is to be looked at, and paths of collections that do not exist.
+type Wanted = (Vec<(Root, Scope)>, Vec<PathBuf>);
+
 /// Takes out and adds what the request says; gives what is to be looked at, all of which is watched from here on where
 /// the request watches.
 fn roots_of(
     request: &IndexRequest,
     writer: &mut Writer,
+    collections: &Collections,
     around: &Surroundings,
     report: &mut IndexReport,
-) -> Result<Vec<(Root, Scope)>, Failure> {
+) -> Result<Wanted, Failure> {
     for path in &request.forget {
         forget(writer, path, around, report)?;
     }
-    let mut roots = roots_to_visit(writer, request)?;
+    let (mut roots, missing) = roots_to_visit(writer, request, collections, around.config)?;
     if let Some(watch) = &around.watch {
         let all = writer.catalogue().roots()?;
         if all.is_empty() {
@@ -157,27 +171,60 @@ fn roots_of(
         let others = all.into_iter().filter(|root| !roots.contains(root)).collect::<Vec<_>>();
         roots.extend(others);
     }
-    Ok(roots.into_iter().map(|root| (root, Scope::default())).collect())
+    Ok((roots.into_iter().map(|root| (root, Scope::default())).collect(), missing))
 }
 
-/// The roots of the paths to add, each once; all known roots where there are no paths and nothing was forgotten.
-fn roots_to_visit(writer: &mut Writer, request: &IndexRequest) -> Result<Vec<Root>, Failure> {
-    if request.add.is_empty() {
-        let all = if request.forget.is_empty() { writer.catalogue().roots()? } else { Vec::new() };
-        return Ok(all);
-    }
+/// The roots of the paths to add, each once; all known roots and the paths of all collections where there are no paths and
+/// nothing was forgotten. A path of a collection that does not exist comes back as the second: one that was typed is an
+/// error, the other may be on a disk that is not there today.
+fn roots_to_visit(
+    writer: &mut Writer,
+    request: &IndexRequest,
+    collections: &Collections,
+    config: &Config,
+) -> Result<(Vec<Root>, Vec<PathBuf>), Failure> {
     for path in &request.add {
         check_exists(path)?;
     }
+    let is_all = request.add.is_empty() && request.collections.is_empty() && request.forget.is_empty();
+    let names: Vec<&String> =
+        if is_all { config.collections.keys().collect() } else { request.collections.iter().collect() };
+    let mut configured = Vec::new();
+    for name in names {
+        let collection = config.collections.get(name).ok_or_else(|| unknown_collection(name))?;
+        configured.extend(&collection.paths);
+    }
+    let (configured, missing): (Vec<_>, Vec<_>) =
+        configured.into_iter().partition(|path| check_exists(path).is_ok());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
     let mut roots: Vec<Root> = Vec::new();
-    for path in &request.add {
-        let root = writer.add_root(path, now)?.root;
+    for path in request.add.iter().chain(configured) {
+        let added = writer.add_root(path, now)?;
+        let mut root = added.root;
+        if added.outcome != RootOutcome::Inside {
+            root.for_collection = collections.choose_in(&root.path);
+            writer.set_for_collection(root.id, root.for_collection)?;
+        }
         if !roots.iter().any(|known| known.id == root.id) {
             roots.push(root);
         }
     }
-    Ok(roots)
+    if is_all {
+        // All of them, as they are after some were added.
+        roots = writer.catalogue().roots()?;
+    }
+    // A root that was taken over by one added after it is gone.
+    let left: HashSet<_> = writer.catalogue().roots()?.into_iter().map(|root| root.id).collect();
+    roots.retain(|root| left.contains(&root.id));
+    Ok((roots, missing.into_iter().cloned().collect()))
+}
+
+fn unknown_collection(name: &str) -> Failure {
+    Failure::new(
+        FailureKind::BadRequest,
+        format!("there is no collection `{name}`"),
+        "`gibbon collection ls` lists them, `gibbon collection add NAME PATH` makes one.",
+    )
 }
 
 /// A mistyped path is told before anything is added.
@@ -208,6 +255,7 @@ struct Run<'a> {
     writer: &'a mut Writer,
     around: &'a Surroundings<'a>,
     readers: &'a Readers,
+    collections: Collections,
     teller: Teller<'a>,
     report: &'a mut IndexReport,
     again: Changes,
@@ -320,6 +368,12 @@ impl Visit<'_> {
 
 impl Run<'_> {
     fn visit(&mut self, root: &Root, scope: &Scope) -> Result<(), Failure> {
+        if root.for_collection && !self.collections.choose_in(&root.path) {
+            // Its patterns are gone with the collection, and what they left out is not to come in.
+            self.report.files_unchanged += self.writer.known_files(root.id)?.len();
+            self.issue(&root.path, LEFT_BY_ITS_COLLECTION);
+            return Ok(());
+        }
         let walked = match self.walk(root, scope) {
             Ok(walked) => walked,
             // The folder may be on a disk that is not there today: nothing is thrown away for that.
@@ -367,7 +421,8 @@ impl Run<'_> {
         let (around, teller) = (self.around, self.teller);
         let data = &around.config.paths.data;
         let without = Some(std::fs::canonicalize(data).unwrap_or_else(|_| data.clone()));
-        let scope = Scope { without, ..scope.clone() };
+        let wanted = self.collections.choose_in(&root.path).then(|| self.collections.clone());
+        let scope = Scope { without, wanted, ..scope.clone() };
         teller.tell(IndexPhase::Walk, 0, 0);
         let walked = walk_telling(&root.path, &around.config.corpus, &scope, &mut |found| {
             if found.is_multiple_of(WALK_STEP) {

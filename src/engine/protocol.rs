@@ -120,6 +120,9 @@ impl KeptTurn {
 /// Which chunks a question may draw on. Empty, it is whatever the search finds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
+    /// Names of collections: nothing else is searched. Everything when empty. One alone has a system prompt and settings of
+    /// its own.
+    pub collections: Vec<String>,
     /// Indexed files, and folders in or above them: nothing else is searched. Everything when empty.
     pub scope: Vec<PathBuf>,
     /// Used whatever the search finds, before what it finds.
@@ -160,6 +163,8 @@ pub struct IndexRequest {
     pub id: RequestId,
     /// Folders or files to add. With none, everything added before is looked at again.
     pub add: Vec<PathBuf>,
+    /// Collections whose paths are to be added too; with none and no paths, those of all.
+    pub collections: Vec<String>,
     /// Folders or files to take out, with their chunks and caches.
     pub forget: Vec<PathBuf>,
     /// Encode the chunks' KV caches now; otherwise they are encoded when first retrieved.
@@ -173,6 +178,8 @@ pub struct SearchRequest {
     pub id: RequestId,
     pub question: String,
     pub chunks: Option<usize>,
+    /// Names of collections: nothing else is searched. Everything when empty.
+    pub collections: Vec<String>,
 }
 
 /// What the engine tells its front ends.
@@ -252,7 +259,7 @@ pub struct Status {
     pub model: Option<ModelSummary>,
     pub files: usize,
     pub chunks: usize,
-    /// Chunks whose KV cache is on disk for this model and prefix.
+    /// Chunks whose KV cache is on disk for this model, after the prefix of some collection at least.
     pub cached_chunks: usize,
     pub cache_bytes: u64,
     pub cache_budget_bytes: u64,

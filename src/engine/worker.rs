@@ -13,6 +13,7 @@ use super::{
     answer::Asking as Answering,
     changes::Changes,
     chats,
+    collections::mixed_prompts,
     compare::compare,
     control::Controls,
     encode::EncodeJob,
@@ -23,13 +24,14 @@ use super::{
     orders::Asking,
     protocol::*,
     resources::Resources,
-    retrieve::{Wanted, retrieve, source},
+    retrieve::{Wanted, of_collections, retrieve, source},
     timing::Timings,
     visible::visible,
 };
 use crate::{
     catalogue::{Attention, Catalogue},
-    config::Config,
+    config::{Config, Strategy},
+    index::Filter,
 };
 
 /// What reaches the model's thread.
@@ -197,9 +199,11 @@ impl Worker {
     }
 
     fn ask(&mut self, request: &AskRequest) -> Result<Outcome, Failure> {
-        let settings = self.resources.config.answer.clone();
+        let collections = &request.selection.collections;
+        let settings = self.resources.config.answer_for(collections);
+        let prompt = &settings.system_prompt;
         // A model that is not there, and loading it, is no part of the question's time.
-        self.resources.loaded()?;
+        self.resources.loaded_for(prompt)?;
         let started = Instant::now();
         let max_tokens = request.max_tokens.unwrap_or(settings.max_tokens);
         let wanted = Wanted {
@@ -207,10 +211,17 @@ impl Worker {
             chunks: request.chunks.unwrap_or(settings.chunks),
             max_tokens,
             selection: &request.selection,
+            system_prompt: prompt,
         };
         let retrieval = retrieve(&mut self.resources, &wanted)?;
         for message in &retrieval.warnings {
             self.warn(request.id, message);
+        }
+        let strategy = request.strategy.unwrap_or(settings.strategy);
+        if strategy != Strategy::Full
+            && let Some(message) = mixed_prompts(&mut self.resources, collections, &retrieval)?
+        {
+            self.warn(request.id, &message);
         }
         self.emit(Event::Retrieved { id: request.id, chunks: retrieval.sources.clone() });
         let control = self.controls.get(request.id);
@@ -219,17 +230,18 @@ impl Worker {
             id: request.id,
             question: &request.question,
             history: &request.history,
-            strategy: request.strategy.unwrap_or(settings.strategy),
+            strategy,
             max_tokens,
             cancelled: &|| control.is_cancelled(),
             emit: &|event| drop(events.send(event)),
         };
-        let (mut answer, _) = asking.answer(self.resources.loaded()?, &settings, &retrieval, started)?;
+        let (mut answer, _) =
+            asking.answer(self.resources.loaded_for(prompt)?, &settings, &retrieval, started)?;
         log_answer(&answer);
         self.remember(&answer);
         if answer.timings.encode.seconds > 0.0 {
             // What was encoded is on disk, or a warning has said why not, before the request is done.
-            let _ = self.resources.loaded()?.written();
+            let _ = self.resources.loaded_for(prompt)?.written();
         }
         match chats::keep(&self.resources.config, request.keep, &answer) {
             Ok(kept) => answer.kept = kept,
@@ -249,15 +261,22 @@ impl Worker {
     }
 
     fn search(&mut self, request: &SearchRequest) -> Result<Outcome, Failure> {
-        let k = request.chunks.unwrap_or(self.resources.config.answer.chunks);
-        let hits = self.resources.reader()?.search(&request.question, k)?;
+        let settings = self.resources.config.answer_for(&request.collections);
+        let k = request.chunks.unwrap_or(settings.chunks);
+        let (reader, memberships) = self.resources.reader_and_memberships()?;
+        let files = of_collections(reader, memberships, &request.collections)?;
+        let filter = Filter { files, ..Filter::default() };
+        let hits = reader.search_within(&request.question, k, &filter)?;
         // Without a model nothing is cached, and searching works all the same.
         let has_model = self.resources.loaded().is_ok();
         let mut found = Vec::with_capacity(hits.len());
         for (rank, hit) in (1..).zip(&hits) {
             let matches =
                 self.resources.reader()?.matches(&request.question, &visible(&hit.chunk.chunk.text));
-            let loaded = if has_model { Some(&*self.resources.loaded()?) } else { None };
+            let loaded = match has_model {
+                true => Some(&*self.resources.loaded_for(&settings.system_prompt)?),
+                false => None,
+            };
             found.push(source(rank, hit, ChunkReason::Found, matches, loaded));
         }
         Ok(Outcome::Found(found))

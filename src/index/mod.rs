@@ -30,7 +30,7 @@ pub(crate) mod tests;
 mod words;
 mod writer;
 
-pub use filter::Filter;
+pub use filter::{FileSet, Filter};
 pub use lock::{LockHolder, WriterLock};
 pub use matches::Matches;
 pub use reader::{Hit, Reader};

@@ -140,6 +140,11 @@ impl Writer {
         Ok(added)
     }
 
+    /// Says whether a root is a path of a collection.
+    pub fn set_for_collection(&mut self, root: RootId, for_collection: bool) -> Result<()> {
+        Ok(self.catalogue.set_for_collection(root, for_collection)?)
+    }
+
     /// Takes a root out, with its files and chunks.
     pub fn remove_root(&mut self, root: RootId) -> Result<Applied> {
         self.ensure_in_step()?;

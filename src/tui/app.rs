@@ -9,6 +9,7 @@ use super::{
     asking::Editing,
     chats::{ChatList, Mode},
     chips::Chips,
+    collections::Known,
     comparison::ComparisonView,
     entry::{Entry, Turn},
     first_run::FirstRun,
@@ -161,6 +162,7 @@ pub struct App {
     /// The number of the selected completion of a slash command.
     pub(super) completion: usize,
     pub(super) strategy: Strategy,
+    pub(super) collections: Known,
     pub(super) transcript: Transcript,
     pub(super) shelf: Shelf,
     /// What goes along with the next questions.
@@ -215,6 +217,7 @@ impl App {
             side: Side::default(),
             input: Input::default(),
             completion: 0,
+            collections: Known::none(strategy),
             strategy,
             transcript: Transcript::default(),
             shelf: Shelf::default(),

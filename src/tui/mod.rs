@@ -28,6 +28,7 @@ mod chats;
 mod chips;
 pub mod chooser;
 mod citations;
+mod collections;
 mod comparison;
 mod completion;
 mod conversation;

@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use gibbon::{
@@ -120,6 +121,53 @@ fn a_rule_that_makes_no_sense_is_reported_and_the_others_hold() {
         issues.iter().any(|(name, reason)| name == ".gibbonignore" && reason.contains("line 1")),
         "{issues:?}"
     );
+}
+
+/// An ignore file belongs to the folder, not to the user: it may leave files out, and bring back what another ignore file
+/// of the folder left out. It never widens what is read.
+#[test]
+fn an_ignore_file_never_widens_what_is_read() {
+    let outside = folder(&[("secret.md", "secret")]);
+    let absolute = outside.path().join("secret.md");
+    let rules = format!(
+        "!.env\n!.hidden\n!.hidden/**\n!/.git/config\n!../../secret.md\n!{absolute}\n{absolute}\n!*\n!**/.*\n!.config.toml\n",
+        absolute = absolute.display()
+    );
+    let root = folder(&[
+        (".gitignore", "left.md\n"),
+        (".gibbonignore", &rules),
+        ("deep/.gibbonignore", "!.key.md\n!..\n"),
+        ("deep/.key.md", "secret"),
+        ("a.md", "a"),
+        ("left.md", "left out by one, brought back by the other"),
+        (".env", "secret"),
+        (".hidden/x.md", "secret"),
+        (".hidden/.deep/y.md", "secret"),
+        (".git/config", "secret"),
+        (".config.toml", "x"),
+        (".gibbon/config.toml", "[model]\nsource = 'elsewhere.gguf'\n"),
+    ]);
+    symlink(outside.path(), root.path().join("linked")).expect("a link");
+    assert_eq!(found(root.path()), ["a.md", "left.md"]);
+}
+
+#[test]
+fn an_ignore_file_that_is_a_pipe_keeps_nobody_waiting() {
+    let root = folder(&[("a.md", "a"), ("deep/b.md", "b"), ("deep/er/c.md", "c")]);
+    let pipe = |path: &str| {
+        let path = root.path().join(path);
+        assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo runs").success());
+        path
+    };
+    pipe("deep/.gitignore");
+    assert_eq!(found(root.path()), ["a.md"]);
+    assert_eq!(
+        left_out(root.path()),
+        [("deep".to_owned(), "skipped: its ignore file is no regular file".to_owned())]
+    );
+    pipe(".gibbonignore");
+    let error = walk(root.path(), &SETTINGS).expect_err("its rules cannot be read");
+    assert!(matches!(error, WalkError::SpecialIgnoreFile { .. }), "{error}");
 }
 
 #[test]

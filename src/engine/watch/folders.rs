@@ -70,7 +70,7 @@ impl Folders {
             return self.watch(root);
         }
         let within = (folder != root).then(|| BTreeSet::from([folder.to_owned()]));
-        let scope = Scope { within, without: Some(self.data.clone()) };
+        let scope = Scope { within, without: Some(self.data.clone()), wanted: None };
         for _ in 0..LISTINGS {
             let new = walk::folders(root, &scope).into_iter().filter(|folder| !self.watched.contains(folder));
             let new: Vec<PathBuf> = new.collect();

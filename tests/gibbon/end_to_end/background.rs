@@ -145,7 +145,11 @@ fn a_process_that_runs_already_finds_what_another_one_indexes() {
     let (engine, mut events) = Engine::start(config);
     let mut search = |question: &str| {
         let id = engine.next_request();
-        engine.send(Command::Search(SearchRequest { id, question: question.into(), chunks: None }));
+        engine.send(Command::Search(SearchRequest {
+            id,
+            question: question.into(),
+            ..SearchRequest::default()
+        }));
         loop {
             match events.blocking_recv().expect("the engine runs") {
                 Event::Done { id: done, outcome: Outcome::Found(found) } if done == id => return found.len(),

@@ -7,6 +7,7 @@
 mod background;
 mod bad_files;
 mod bad_input;
+mod collections;
 mod damage;
 mod disk;
 mod hostile;
@@ -14,6 +15,7 @@ mod incremental;
 mod interrupt;
 mod kill;
 mod log;
+mod permissions;
 mod screen;
 
 use std::{
