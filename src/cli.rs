@@ -2,12 +2,19 @@
 
 #[cfg(feature = "cuda")]
 pub mod bench;
+pub mod cache;
+pub mod collection;
+mod indexing;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub use cache::{CacheBy, CacheCommand, LsArgs};
+pub use collection::{CollectionCommand, ScopeArgs};
+pub use indexing::{IndexArgs, ServiceCommand};
 
 use crate::{
     commands::Exit,
@@ -77,14 +84,31 @@ pub enum Command {
         gibbon chat --model ./model.gguf")]
     Chat(ChatArgs),
     /// Index files and folders, and encode their KV caches
-    #[command(after_help = "Without a path, everything indexed before is brought up to date.\n\n\
-        Examples:\n  gibbon index ~/notes report.md\n  gibbon index\n  gibbon index --forget ~/notes")]
+    #[command(
+        after_help = "Without a path, everything indexed before and the folders of all collections are brought up to date.\n\n\
+        Examples:\n  gibbon index ~/notes report.md\n  gibbon index\n  gibbon index --collection notes\n  \
+        gibbon index --forget ~/notes\n  gibbon index ~/notes --watch --background\n  gibbon index --stop"
+    )]
     Index(IndexArgs),
+    /// Show what is indexed and how far the indexer is, whichever process that is
+    #[command(
+        after_help = "Examples:\n  gibbon status\n  gibbon status --watch\n  gibbon status --json | jq .indexer"
+    )]
+    Status {
+        /// Look again every second until Ctrl-C
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        json: JsonArgs,
+    },
+    /// Have the system keep an indexer running
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Answer a question from the indexed documents
     #[command(
         after_help = "The answer goes to standard output; its sources and timings go to standard error.\n\
         What is piped in is added to the question; in a shell loop, add </dev/null.\n\n\
-        Examples:\n  gibbon ask \"When does the dome close?\"\n  gibbon ask --strategy full -k 8 \"When does the dome close?\"\n  \
+        Examples:\n  gibbon ask \"When does the dome close?\"\n  gibbon ask --in notes,work \"When does the dome close?\"\n  gibbon ask --strategy full -k 8 \"When does the dome close?\"\n  \
         git diff | gibbon ask \"Which runbook covers this change?\"\n  gibbon ask --json \"Who is on call?\" | jq -r .answer"
     )]
     Ask(AskArgs),
@@ -101,6 +125,9 @@ pub enum Command {
     #[cfg(feature = "cuda")]
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+    /// Look after the collections: named sets of folders
+    #[command(subcommand)]
+    Collection(CollectionCommand),
     /// Look after the KV cache on disk
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -162,21 +189,6 @@ pub struct DemoArgs {
     pub no_chat: bool,
 }
 
-#[derive(Debug, Clone, Args)]
-pub struct IndexArgs {
-    /// Files and folders to add
-    #[arg(value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-    /// Index only; KV caches are encoded when first needed
-    #[arg(long)]
-    pub no_encode: bool,
-    /// Files and folders to take out of the index, with their caches
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    pub forget: Vec<PathBuf>,
-    #[command(flatten)]
-    pub json: JsonArgs,
-}
-
 /// What a question is answered from and with.
 #[derive(Debug, Clone, Default, Args)]
 pub struct AnswerArgs {
@@ -212,6 +224,8 @@ pub struct AskArgs {
     #[arg(long, short)]
     pub strategy: Option<Strategy>,
     #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
     pub answer: AnswerArgs,
     #[command(flatten)]
     pub json: JsonArgs,
@@ -225,6 +239,8 @@ pub struct SearchArgs {
     /// Chunks to show
     #[arg(short = 'k', long = "chunks", value_name = "N")]
     pub chunks: Option<usize>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
     #[command(flatten)]
     pub json: JsonArgs,
 }
@@ -244,25 +260,11 @@ pub struct CompareArgs {
     #[arg(long, value_name = "FILE")]
     pub export: Option<PathBuf>,
     #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
     pub answer: AnswerArgs,
     #[command(flatten)]
     pub json: JsonArgs,
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub enum CacheCommand {
-    /// List the caches by model and prompt
-    Ls(JsonArgs),
-    /// Read every cache file, check it, and remove what is damaged
-    Verify(JsonArgs),
-    /// Remove caches of other models and prompts, and of chunks no longer indexed
-    Prune {
-        /// Remove every cache
-        #[arg(long)]
-        all: bool,
-        #[command(flatten)]
-        json: JsonArgs,
-    },
 }
 
 #[derive(Debug, Clone, Subcommand)]
@@ -422,6 +424,22 @@ mod tests {
         assert_eq!(overrides.attention_scale, Some(0.8));
         let Some(Command::Ask(args)) = cli.command else { panic!("not ask") };
         assert_eq!(args.question, ["when", "and", "where"]);
+    }
+
+    #[test]
+    fn collections_are_separated_by_commas_or_named_again() {
+        let names = |typed: &[&str]| {
+            let cli = Cli::try_parse_from([&["gibbon", "ask"], typed].concat()).unwrap();
+            let Some(Command::Ask(args)) = cli.command else { panic!("not ask") };
+            (args.scope.names(), args.question)
+        };
+        let (collections, words) = names(&["--in", "notes,work", "--in", "work, law", "when"]);
+        assert_eq!(
+            (collections, words),
+            (vec!["notes".into(), "work".into(), "law".into()], vec!["when".into()])
+        );
+        assert!(names(&["--in", "notes,all", "when"]).0.is_empty());
+        assert!(names(&["when"]).0.is_empty());
     }
 
     #[test]

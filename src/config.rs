@@ -2,6 +2,7 @@
 //!
 //! Everything below takes a [`Config`] (or a part of it) as an argument; nothing reads the environment later.
 
+mod collection;
 mod device;
 mod edit;
 mod file;
@@ -14,7 +15,8 @@ mod tests;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub use edit::save_theme;
+pub use collection::{ALL_COLLECTIONS, Collection, DEFAULT_COLLECTION, patterns, wrong_name};
+pub use edit::{NewCollection, add_collection, create_private_folder, remove_collection, save_theme};
 pub use hub::HubAccess;
 use serde::{Deserialize, Serialize};
 
@@ -26,9 +28,12 @@ pub struct Config {
     pub paths: Paths,
     pub model: ModelSettings,
     pub corpus: CorpusSettings,
+    pub index: IndexSettings,
     pub answer: AnswerSettings,
     pub store: StoreSettings,
     pub screen: ScreenSettings,
+    /// By name.
+    pub collections: BTreeMap<String, Collection>,
 }
 
 /// Where things are kept. With GIBBON_HOME set, everything is under that one directory.
@@ -98,6 +103,18 @@ pub struct CorpusSettings {
     pub chunk_tokens: usize,
     /// Larger files are left out and reported, in bytes.
     pub max_file_bytes: u64,
+    /// The program that reads formats which are not text, in processes of its own: this one. Where there is none they
+    /// are read in this process.
+    pub reader_program: Option<PathBuf>,
+}
+
+/// How an index run behaves beside the user's own work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexSettings {
+    /// Stand still while the machine runs on its battery.
+    pub pause_on_battery: bool,
+    /// How often watched folders are looked at where the system does not tell of changes, in seconds.
+    pub poll_seconds: u64,
 }
 
 /// How a question is answered unless it says otherwise.

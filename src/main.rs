@@ -1,11 +1,13 @@
 //! Parse, resolve, dispatch; the only place that exits.
 
 use std::{
+    env,
+    ffi::OsString,
     fmt, fs,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     panic::PanicHookInfo,
     path::Path,
-    process::ExitCode,
+    process::{self, ExitCode},
     rc::Rc,
 };
 
@@ -17,17 +19,26 @@ use color_eyre::{
 #[cfg(feature = "cuda")]
 use gibbon::{cli::bench::BenchCommand, commands::bench};
 use gibbon::{
-    cli::{CacheCommand, Cli, Command, ConfigCommand, ModelCommand, SessionsCommand},
-    commands::{
-        Console, Error, Exit, Interrupts, Verbosity, ask, cache,
-        chat::{self, Begin},
-        compare, configuration, demo, doctor, index, json, manual, model, screenshots, search, sessions,
+    cli::{
+        CacheBy, CacheCommand, Cli, CollectionCommand, Command, ConfigCommand, LsArgs, ModelCommand,
+        ServiceCommand, SessionsCommand,
     },
-    config::{Config, ConfigError, Environment, Overrides, Paths},
-    engine::{ChatId, Engine, Event, visible},
+    commands::{
+        Console, Error, Exit, Interrupts, Verbosity, ask, background, cache,
+        chat::{self, Begin},
+        collection, compare, configuration, demo, doctor, index, json, manual, model, screenshots, search,
+        service, sessions, status,
+    },
+    config::{Config, ConfigError, Environment, Overrides, Paths, create_private_folder},
+    corpus::fence,
+    engine::{ChatId, Engine, Event, admin, visible},
     tui::{self, ScreenError},
 };
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use rustix::fs::Mode;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+};
 use tracing_appender::{
     non_blocking::WorkerGuard,
     rolling::{RollingFileAppender, Rotation},
@@ -38,17 +49,42 @@ use tracing_subscriber::EnvFilter;
 const LOG_FILES: usize = 7;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == fence::WORKER_ARGUMENT) {
+        return read_for_another_process();
+    }
     let environment = Environment::of_process();
     install_panic_report(&environment);
     let cli = Cli::try_parse().unwrap_or_else(|error| end_with(&error));
     let overrides = cli.overrides();
-    let config = Config::resolve(&overrides, &environment);
+    let config = Config::resolve(&overrides, &environment).map(with_reader_program);
     let mut console = console(&cli, &config, &overrides, &environment);
     let exit = run(&cli, config, &environment, &mut console).unwrap_or_else(|error| {
         report(&error, wants_json(&cli), &mut console);
         error.exit()
     });
     ExitCode::from(exit.code())
+}
+
+/// Reads documents as long as the process that started this one hands them over. No command line, configuration or log:
+/// it may use nothing of them.
+fn read_for_another_process() -> ExitCode {
+    match fence::serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Goes to the other process, where there still is one.
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Names this program as the one that reads documents in processes of its own.
+fn with_reader_program(mut config: Config) -> Config {
+    // On Linux this is the program that runs, also when its file was replaced meanwhile.
+    let own = Path::new("/proc/self/exe");
+    let own = if own.exists() { Ok(own.to_owned()) } else { std::env::current_exe() };
+    config.corpus.reader_program = own.ok();
+    config
 }
 
 /// Says what is wrong with the command line, or prints the help that was asked for. An argument may be the name of
@@ -60,7 +96,7 @@ fn end_with(error: &clap::Error) -> ! {
         error.exit();
     }
     eprint!("{harmless}");
-    std::process::exit(error.exit_code());
+    process::exit(error.exit_code());
 }
 
 /// Reports of panics. Installed before any terminal is taken over, so that the screen's own hook, which gives the
@@ -133,7 +169,10 @@ fn run(
         _ => {}
     }
     let config = config.map_err(|error| Error::usage(error.to_string(), error.hint()))?;
+    // Whatever the shell's mask: documents, their caches, chats and logs are for their owner alone, from their first byte.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let _log = start_log(&config.paths, environment, console);
+    admin::keep_private(&config.paths);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     dispatch(cli, &config, console)
 }
@@ -154,25 +193,55 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
             chat::run(config, Begin::NewChat, &screen)
         }
         Some(Command::Index(args)) => {
+            if let Some(order) = args.order() {
+                return status::order(config, order, console);
+            }
+            if args.background {
+                return background::start(config, in_background()?, console);
+            }
             let options = index::IndexOptions {
                 add: args.paths,
+                collections: args.collection,
                 forget: args.forget,
                 encode: !args.no_encode,
+                watch: args.watch,
+                detached: args.detached,
                 json: args.json.json,
             };
             index::run(config, &options, console, &watch_interrupts)
         }
+        Some(Command::Status { watch, json }) => {
+            status::run(config, json.json, watch, console, &watch_interrupts)
+        }
+        Some(Command::Service(ServiceCommand::Install { print, kind })) => {
+            let options = service::ServiceOptions {
+                kind: kind.unwrap_or_else(service::ServiceKind::of_system),
+                print,
+                program: env::current_exe()?,
+                variables: own_variables(),
+            };
+            service::install(config, &options, console)
+        }
         Some(Command::Ask(args)) => {
-            let options = ask::AskOptions { words: args.question, json: args.json.json };
+            let options = ask::AskOptions {
+                words: args.question,
+                collections: args.scope.names(),
+                json: args.json.json,
+            };
             ask::run(config, &options, console, &watch_interrupts)
         }
         Some(Command::Search(args)) => {
-            let options = search::SearchOptions { words: args.question, json: args.json.json };
+            let options = search::SearchOptions {
+                words: args.question,
+                collections: args.scope.names(),
+                json: args.json.json,
+            };
             search::run(config, &options, console, &watch_interrupts)
         }
         Some(Command::Compare(args)) => {
             let options = compare::CompareOptions {
                 words: args.question,
+                collections: args.scope.names(),
                 strategies: args.strategies,
                 runs: args.runs.into(),
                 export: args.export,
@@ -190,11 +259,8 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
             };
             bench::gpu(config, &options, console)
         }
-        Some(Command::Cache(CacheCommand::Ls(args))) => cache::ls(config, args.json, console),
-        Some(Command::Cache(CacheCommand::Verify(args))) => cache::verify(config, args.json, console),
-        Some(Command::Cache(CacheCommand::Prune { all, json })) => {
-            cache::prune(config, all, json.json, console)
-        }
+        Some(Command::Collection(command)) => manage_collections(command, config, console),
+        Some(Command::Cache(command)) => manage_cache(command, config, console),
         Some(Command::Model(ModelCommand::Pull(args))) => model::pull(config, args.json, console),
         Some(Command::Model(ModelCommand::Ls(args))) => model::ls(config, args.json, console),
         Some(Command::Sessions(command)) => manage_sessions(command, config, console),
@@ -205,6 +271,62 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
         Some(Command::Completions { shell }) => manual::completions(&mut Cli::command(), shell, console),
         Some(Command::Man { directory }) => manual::man(Cli::command(), directory.as_deref(), console),
         Some(Command::Screenshots { directory, check }) => pictures(&directory, check, console),
+    }
+}
+
+/// This command as one that runs in the background.
+fn in_background() -> Result<process::Command, Error> {
+    let mut command = process::Command::new(env::current_exe()?);
+    let is_background = |argument: &OsString| argument == "--background";
+    command.args(env::args_os().skip(1).map(|argument| match is_background(&argument) {
+        true => "--detached".into(),
+        false => argument,
+    }));
+    Ok(command)
+}
+
+/// The variables that say where data and models are, as far as they are text.
+fn own_variables() -> Vec<(String, String)> {
+    let is_own = |name: &str| name.starts_with("GIBBON_") || name == "HF_HUB_OFFLINE" || name == "HF_HOME";
+    let mut own: Vec<_> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| is_own(name))
+        .collect();
+    own.sort();
+    own
+}
+
+fn manage_collections(
+    command: CollectionCommand,
+    config: &Config,
+    console: &mut Console,
+) -> Result<Exit, Error> {
+    match command {
+        CollectionCommand::Ls(args) => collection::ls(config, args.json, console),
+        CollectionCommand::Show { name, json } => collection::show(config, &name, json.json, console),
+        CollectionCommand::Add { name, paths, include, exclude, system_prompt } => {
+            let options = collection::AddOptions { name, paths, include, exclude, system_prompt };
+            collection::add(config, &options, console)
+        }
+        CollectionCommand::Remove { name } => collection::remove(config, &name, console),
+    }
+}
+
+fn manage_cache(command: CacheCommand, config: &Config, console: &mut Console) -> Result<Exit, Error> {
+    match command {
+        CacheCommand::Ls(LsArgs { by, lines, json }) => {
+            let lines = if lines == 0 { usize::MAX } else { lines };
+            match by {
+                CacheBy::Model => cache::ls(config, lines, json.json, console),
+                CacheBy::Collection => cache::ls_by_collection(config, lines, json.json, console),
+                CacheBy::File => cache::ls_by_file(config, lines, json.json, console),
+            }
+        }
+        CacheCommand::Verify(json) => cache::verify(config, json.json, console),
+        CacheCommand::Gc { dry_run, all_models, json } => {
+            cache::gc(config, all_models, dry_run, json.json, console)
+        }
+        CacheCommand::Prune { all, json } => cache::prune(config, all, json.json, console),
     }
 }
 
@@ -226,14 +348,18 @@ fn manage_sessions(command: SessionsCommand, config: &Config, console: &mut Cons
 fn wants_json(cli: &Cli) -> bool {
     match &cli.command {
         Some(Command::Index(args)) => args.json.json,
+        Some(Command::Status { json, .. }) => json.json,
         Some(Command::Ask(args)) => args.json.json,
         Some(Command::Search(args)) => args.json.json,
         Some(Command::Compare(args)) => args.json.json,
         Some(Command::Doctor(args)) => args.json,
         #[cfg(feature = "cuda")]
         Some(Command::Bench(BenchCommand::Gpu(args))) => args.json.json,
-        Some(Command::Cache(CacheCommand::Ls(args) | CacheCommand::Verify(args))) => args.json,
-        Some(Command::Cache(CacheCommand::Prune { json, .. })) => json.json,
+        Some(Command::Cache(CacheCommand::Ls(LsArgs { json, .. }))) => json.json,
+        Some(Command::Cache(CacheCommand::Verify(args))) => args.json,
+        Some(Command::Cache(CacheCommand::Gc { json, .. } | CacheCommand::Prune { json, .. })) => json.json,
+        Some(Command::Collection(CollectionCommand::Ls(args))) => args.json,
+        Some(Command::Collection(CollectionCommand::Show { json, .. })) => json.json,
         Some(Command::Model(ModelCommand::Pull(args) | ModelCommand::Ls(args))) => args.json,
         Some(Command::Sessions(SessionsCommand::Ls(args))) => args.json,
         Some(Command::Sessions(
@@ -301,17 +427,18 @@ fn pictures(directory: &Path, check: bool, console: &mut Console) -> Result<Exit
     }
 }
 
-/// Counts Ctrl-C until the receiver is gone: the first is passed on, so that the request is cancelled and what is there
+/// Counts Ctrl-C, and being told to end, until the receiver is gone: the first is passed on, so that the request is cancelled and what is there
 /// is printed; the second ends the program at once.
 fn watch_interrupts() -> Interrupts {
     let (send, receive) = unbounded_channel();
     let watch = async move {
         let mut is_cancelling = false;
+        let mut terminate = signal(SignalKind::terminate()).ok();
         loop {
             tokio::select! {
                 () = send.closed() => return,
-                pressed = tokio::signal::ctrl_c() => match pressed {
-                    Ok(()) if is_cancelling => std::process::exit(Exit::Cancelled.code().into()),
+                pressed = told_to_stop(&mut terminate) => match pressed {
+                    Ok(()) if is_cancelling => process::exit(Exit::Cancelled.code().into()),
                     Ok(()) => is_cancelling = send.send(()).is_ok(),
                     Err(error) => return tracing::warn!(%error, "Ctrl-C is not watched"),
                 },
@@ -330,6 +457,20 @@ fn watch_interrupts() -> Interrupts {
     receive
 }
 
+/// Completes at Ctrl-C, and when the process is asked to end, as by `kill` or when the user logs out.
+async fn told_to_stop(terminate: &mut Option<Signal>) -> io::Result<()> {
+    let asked = async {
+        match terminate {
+            Some(signal) => signal.recv().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = asked => Ok(()),
+    }
+}
+
 /// Logs to a file for each day. Nothing of a log goes to the terminal: the screen may own it.
 fn start_log(paths: &Paths, environment: &Environment, console: &mut Console) -> Option<WorkerGuard> {
     let usual =
@@ -343,7 +484,7 @@ fn start_log(paths: &Paths, environment: &Environment, console: &mut Console) ->
         }
         None => EnvFilter::new(usual),
     };
-    let appender = create_private(&paths.state).map_err(|error| error.to_string()).and_then(|()| {
+    let appender = create_private_folder(&paths.state).map_err(|error| error.to_string()).and_then(|()| {
         RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
             .filename_prefix("gibbon")
@@ -366,13 +507,4 @@ fn start_log(paths: &Paths, environment: &Environment, console: &mut Console) ->
         console.warning(&format!("no log is written: {error}"));
     }
     Some(guard)
-}
-
-/// A directory that only its owner can look into: logs name the user's files.
-fn create_private(directory: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
 }

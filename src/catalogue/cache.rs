@@ -251,12 +251,17 @@ impl Catalogue {
     }
 
     /// Forgets the names of fingerprints that have no file, but for `current`.
-    pub fn cache_forget_empty_groups(&mut self, current: &str) -> Result<()> {
-        self.connection.execute(
-            "DELETE FROM cache_group WHERE fingerprint <> ?1
-             AND fingerprint NOT IN (SELECT fingerprint FROM cache)",
-            [current],
-        )?;
+    pub fn cache_forget_empty_groups(&mut self, current: &[String]) -> Result<()> {
+        let empty: Vec<String> = self
+            .connection
+            .prepare_cached(
+                "SELECT fingerprint FROM cache_group WHERE fingerprint NOT IN (SELECT fingerprint FROM cache)",
+            )?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for fingerprint in empty.iter().filter(|fingerprint| !current.contains(fingerprint)) {
+            self.connection.execute("DELETE FROM cache_group WHERE fingerprint = ?1", [fingerprint])?;
+        }
         Ok(())
     }
 }
@@ -465,7 +470,7 @@ mod tests {
             .collect();
         assert_eq!(summary, [("g", None, 1, 7), ("f", Some("a model"), 2, 200)]);
 
-        catalogue.cache_forget_empty_groups("f").unwrap();
+        catalogue.cache_forget_empty_groups(&["f".to_owned()]).unwrap();
         let forgotten = [("f".into(), "a".into()), ("f".into(), "unknown".into())];
         assert_eq!(catalogue.cache_forget(&forgotten).unwrap(), 1);
         assert_eq!(catalogue.cache_records().unwrap().len(), 2);

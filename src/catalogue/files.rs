@@ -17,6 +17,11 @@ use crate::corpus::{Chunk, ChunkId, ContentHash};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub(crate) i64);
 
+impl FileId {
+    /// Before the id of any file.
+    pub const NONE: Self = Self(0);
+}
+
 /// What is known of an indexed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRecord {
@@ -48,6 +53,8 @@ pub struct FileUpdate {
     pub bytes: u64,
     pub title: String,
     pub recipe: String,
+    /// When it was last changed, in seconds since the Unix epoch; 0 while unknown.
+    pub modified: i64,
     /// In the order of the text.
     pub chunks: Vec<Chunk>,
 }
@@ -114,6 +121,21 @@ impl Catalogue {
             .prepare_cached("SELECT relative, id, hash, bytes, title, recipe FROM file WHERE root = ?1")?;
         let rows = statement
             .query_map([root.0], |row| Ok((paths::from_bytes(row.get(0)?), file_record(row, 1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The same of what is at `relative` and below it.
+    pub fn known_files_below(&self, root: RootId, relative: &Path) -> Result<HashMap<PathBuf, FileRecord>> {
+        let at = paths::to_bytes(relative);
+        // A path below begins with this one and a slash; the byte after the slash is the first that none of them has.
+        let (from, to) = ([&at[..], b"/"].concat(), [&at[..], b"0"].concat());
+        let mut statement = self.connection.prepare_cached(
+            "SELECT relative, id, hash, bytes, title, recipe FROM file
+             WHERE root = ?1 AND (relative = ?2 OR (relative >= ?3 AND relative < ?4))",
+        )?;
+        let rows = statement.query_map(params![root.0, at, from, to], |row| {
+            Ok((paths::from_bytes(row.get(0)?), file_record(row, 1)?))
+        })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -320,8 +342,8 @@ fn put(
     }
     transaction
         .prepare_cached(
-            "INSERT INTO file (root, relative, hash, bytes, title, recipe, generation)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
+            "INSERT INTO file (root, relative, hash, bytes, title, recipe, generation, modified)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)",
         )?
         .execute(params![
             root.0,
@@ -329,7 +351,8 @@ fn put(
             update.hash.to_string(),
             signed(update.bytes),
             update.title,
-            update.recipe
+            update.recipe,
+            update.modified
         ])?;
     let file = FileId(transaction.last_insert_rowid());
     recorded.added.push(file);
@@ -407,6 +430,12 @@ pub(super) fn file_record(row: &Row<'_>, at: usize) -> rusqlite::Result<FileReco
     })
 }
 
+/// Reads file, id and tokens of a chunk.
+pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<(FileId, ChunkSummary)> {
+    let chunk = ChunkSummary { id: row.get::<_, Hex>(1)?.chunk(), tokens: unsigned(row.get(2)?) };
+    Ok((FileId(row.get(0)?), chunk))
+}
+
 /// Reads a row of [`CHUNK_QUERY`].
 fn chunk_record(row: &Row<'_>) -> rusqlite::Result<(u32, ChunkRecord)> {
     let chunk = Chunk {
@@ -426,10 +455,10 @@ fn chunk_record(row: &Row<'_>) -> rusqlite::Result<(u32, ChunkRecord)> {
 }
 
 /// A hash as the database keeps it.
-struct Hex([u8; 32]);
+pub(super) struct Hex([u8; 32]);
 
 impl Hex {
-    fn chunk(self) -> ChunkId {
+    pub(super) fn chunk(self) -> ChunkId {
         ChunkId(self.0)
     }
 

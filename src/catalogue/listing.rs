@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Catalogue, CatalogueError, FileId, FileRecord, Result, Root, RootKind, paths,
+    Catalogue, CatalogueError, ChunkSummary, FileId, FileRecord, Result, Root, RootKind, files::Hex, paths,
     roots::canonical_or_absolute,
 };
 
@@ -18,6 +18,8 @@ pub struct ListedFile {
     /// The same, from its root.
     pub relative: PathBuf,
     pub chunks: usize,
+    /// When it was last changed, in seconds since the Unix epoch; 0 while unknown.
+    pub modified: i64,
 }
 
 impl Catalogue {
@@ -25,7 +27,7 @@ impl Catalogue {
     pub fn file_list(&self) -> Result<Vec<ListedFile>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT file.id, file.relative, root.path, root.kind,
-                    (SELECT COUNT(*) FROM chunk WHERE chunk.file = file.id)
+                    (SELECT COUNT(*) FROM chunk WHERE chunk.file = file.id), file.modified
              FROM file JOIN root ON root.id = file.root ORDER BY root.path, file.relative",
         )?;
         let rows = statement.query_map([], |row| {
@@ -33,7 +35,47 @@ impl Catalogue {
             let root = paths::from_bytes(row.get(2)?);
             let path = if row.get_ref(3)?.as_str()? == "file" { root } else { root.join(&relative) };
             let chunks = usize::try_from(row.get::<_, i64>(4)?).unwrap_or(0);
-            Ok(ListedFile { id: FileId(row.get(0)?), path, relative, chunks })
+            Ok(ListedFile { id: FileId(row.get(0)?), path, relative, chunks, modified: row.get(5)? })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Different chunks that are indexed and have a cache file, for whichever model.
+    pub fn cached_chunks(&self) -> Result<usize> {
+        let count: i64 = self.connection.query_row(
+            "SELECT count(DISTINCT segment) FROM cache
+             WHERE EXISTS (SELECT 1 FROM chunk WHERE chunk.id = cache.segment)",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
+    /// The indexed files that were added after `last`, in that order, with where they are. A file's id never stands for
+    /// another file or place.
+    pub fn files_after(&self, last: FileId) -> Result<Vec<(FileId, PathBuf)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT file.id, file.relative, root.path, root.kind FROM file JOIN root ON root.id = file.root
+             WHERE file.id > ?1 ORDER BY file.id",
+        )?;
+        let rows = statement.query_map([last.0], |row| {
+            let (relative, root) = (paths::from_bytes(row.get(1)?), paths::from_bytes(row.get(2)?));
+            let is_file = row.get_ref(3)?.as_str()? == "file";
+            Ok((FileId(row.get(0)?), if is_file { root } else { root.join(relative) }))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Every chunk with each file that has it, in the order of paths and, within a file, of the text.
+    pub fn chunk_files(&self) -> Result<Vec<(FileId, ChunkSummary)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT chunk.file, chunk.id, chunk.tokens FROM chunk
+             JOIN file ON file.id = chunk.file JOIN root ON root.id = file.root
+             ORDER BY root.path, file.relative, chunk.ordinal",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let tokens = usize::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
+            Ok((FileId(row.get(0)?), ChunkSummary { id: row.get::<_, Hex>(1)?.chunk(), tokens }))
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }

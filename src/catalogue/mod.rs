@@ -16,6 +16,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+mod attention;
 mod cache;
 mod files;
 mod listing;
@@ -26,6 +27,7 @@ mod speed;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use attention::{Attention, Priorities};
 pub use cache::{CacheGroupRow, CacheRecord, CacheUses};
 pub use files::{
     ChunkRecord, ChunkSummary, Counts, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded,
@@ -39,6 +41,10 @@ pub const CATALOGUE_FILE: &str = "catalogue.sqlite3";
 
 /// How long a statement waits for another process's write to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Memory of a connection that writes much, and how many pages of 4 KiB its log may have.
+const WRITER_CACHE_KIB: i64 = 64 << 10;
+const WRITER_LOG_PAGES: i64 = 8192;
 
 /// One connection to the catalogue. Cheap to open; every thread opens its own.
 pub struct Catalogue {
@@ -133,8 +139,13 @@ impl CatalogueError {
 }
 
 /// Each entry takes the database from one format to the next; entries are never changed, only added.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
+];
 
 impl Catalogue {
     /// Opens the catalogue in `data`, creating the directory (mode 0700) and the database (mode 0600) where there
@@ -148,6 +159,9 @@ impl Catalogue {
             // -shm files take the mode of the database.
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let mut catalogue = Self { connection: Connection::open_with_flags(&path, flags)? };
+            catalogue.connection.busy_timeout(BUSY_TIMEOUT)?;
+            // Before anything is set, which would write to it.
+            refuse_newer(format_of(&catalogue.connection)?)?;
             catalogue.configure()?;
             catalogue.migrate()?;
             // A first look at the tables: damage is best noticed here, where the path is known.
@@ -163,7 +177,6 @@ impl Catalogue {
     }
 
     fn configure(&self) -> Result<()> {
-        self.connection.busy_timeout(BUSY_TIMEOUT)?;
         self.connection.pragma_update(None, "foreign_keys", true)?;
         self.connection.pragma_update(None, "synchronous", "normal")?;
         // Two processes that turn a new database to WAL at the same time get SQLITE_BUSY at once: SQLite does not
@@ -186,16 +199,13 @@ impl Catalogue {
         let known = MIGRATIONS.len() as i64;
         // Looking first keeps a reader from waiting for the write lock that a migration needs.
         match format_of(&self.connection)? {
-            found if found > known => return Err(CatalogueError::Newer { found, known }),
             found if found == known => return Ok(()),
             _ => {}
         }
         // Under the lock it is looked at again: another process may have been quicker.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = format_of(&transaction)?;
-        if found > known {
-            return Err(CatalogueError::Newer { found, known });
-        }
+        refuse_newer(found)?;
         let done = usize::try_from(found).map_err(|_| CatalogueError::Damaged {
             path: CATALOGUE_FILE.into(),
             reason: format!("its format number is {found}"),
@@ -205,6 +215,14 @@ impl Catalogue {
         }
         transaction.pragma_update(None, "user_version", known)?;
         transaction.commit()?;
+        Ok(())
+    }
+
+    /// For a connection that writes many chunks: more of the database stays in memory, and what was written goes from the
+    /// log into the database in larger pieces, since each of them is synced.
+    pub(crate) fn expect_much_writing(&self) -> Result<()> {
+        self.connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        self.connection.pragma_update(None, "wal_autocheckpoint", WRITER_LOG_PAGES)?;
         Ok(())
     }
 
@@ -223,6 +241,12 @@ pub struct CatalogueState {
     pub identity: i64,
     /// Raised by every change of files or chunks.
     pub generation: i64,
+}
+
+/// A later version's database is left alone.
+fn refuse_newer(found: i64) -> Result<()> {
+    let known = MIGRATIONS.len() as i64;
+    if found > known { Err(CatalogueError::Newer { found, known }) } else { Ok(()) }
 }
 
 fn format_of(connection: &Connection) -> Result<i64> {

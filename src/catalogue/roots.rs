@@ -29,6 +29,8 @@ pub struct Root {
     pub kind: RootKind,
     /// Seconds since the Unix epoch.
     pub added: i64,
+    /// It is, or was, a path of a collection.
+    pub for_collection: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,8 +84,9 @@ impl Root {
 impl Catalogue {
     /// What the user added, in the order of the paths.
     pub fn roots(&self) -> Result<Vec<Root>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT id, path, kind, added FROM root ORDER BY path")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id, path, kind, added, for_collection FROM root ORDER BY path")?;
         let rows = statement.query_map([], |row| {
             let kind: String = row.get(2)?;
             Ok(Root {
@@ -91,6 +94,7 @@ impl Catalogue {
                 path: paths::from_bytes(row.get(1)?),
                 kind: if kind == "file" { RootKind::File } else { RootKind::Folder },
                 added: row.get(3)?,
+                for_collection: row.get(4)?,
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -127,7 +131,13 @@ impl Catalogue {
             "INSERT INTO root (path, kind, added) VALUES (?1, ?2, ?3)",
             params![paths::to_bytes(&canonical), kind.name(), now],
         )?;
-        let root = Root { id: RootId(transaction.last_insert_rowid()), path: canonical, kind, added: now };
+        let root = Root {
+            id: RootId(transaction.last_insert_rowid()),
+            path: canonical,
+            kind,
+            added: now,
+            for_collection: false,
+        };
         let mut recorded = Recorded::default();
         let mut taken_over = Vec::new();
         for inner in roots.into_iter().filter(|inner| root.contains(&inner.path)) {
@@ -139,6 +149,15 @@ impl Catalogue {
         }
         transaction.commit()?;
         Ok((AddedRoot { root, outcome: RootOutcome::New { taken_over } }, recorded))
+    }
+
+    /// Says whether a root is a path of a collection.
+    pub(crate) fn set_for_collection(&mut self, root: RootId, for_collection: bool) -> Result<()> {
+        self.connection.execute(
+            "UPDATE root SET for_collection = ?2 WHERE id = ?1 AND for_collection <> ?2",
+            params![root.0, for_collection],
+        )?;
+        Ok(())
     }
 
     /// Takes a root out, with its files, chunks and issues.
@@ -177,8 +196,9 @@ fn take_over(
         let relative = path.strip_prefix(&outer.path).unwrap_or(&path);
         transaction
             .prepare_cached(
-                "INSERT INTO file (root, relative, hash, bytes, title, recipe, generation)
-                 SELECT ?1, ?2, hash, bytes, title, recipe, (SELECT value + 1 FROM meta WHERE name = 'generation')
+                "INSERT INTO file (root, relative, hash, bytes, title, recipe, generation, modified)
+                 SELECT ?1, ?2, hash, bytes, title, recipe,
+                        (SELECT value + 1 FROM meta WHERE name = 'generation'), modified
                  FROM file WHERE id = ?3",
             )?
             .execute(params![outer.id.0, paths::to_bytes(relative), file])?;

@@ -5,8 +5,8 @@ use super::{
     text, timing,
 };
 use crate::{
-    config::{Config, Strategy},
-    engine::{Answer, AskRequest, Command, Event, Outcome, StopReason},
+    config::Config,
+    engine::{Answer, AskRequest, Command, Event, Outcome, Selection, StopReason},
 };
 
 /// What to ask; how is in the configuration.
@@ -14,6 +14,8 @@ use crate::{
 pub struct AskOptions {
     /// The words of the question; `-` or none for standard input.
     pub words: Vec<String>,
+    /// The collections to ask; none for all.
+    pub collections: Vec<String>,
     pub json: bool,
 }
 
@@ -24,22 +26,24 @@ pub fn run(
     watch: WatchInterrupts,
 ) -> Result<Exit, Error> {
     let question = question(&options.words, console)?;
+    let selection = Selection { collections: options.collections.clone(), ..Selection::default() };
+    let request = AskRequest { question, selection, ..AskRequest::default() };
     let mut session = Session::start(config, watch)?;
-    answer(&mut session, console, &question, options.json)
+    answer(&mut session, console, &request, options.json)
 }
 
 fn answer(
     session: &mut Session,
     console: &mut Console,
-    question: &str,
+    asked: &AskRequest,
     as_json: bool,
 ) -> Result<Exit, Error> {
     if as_json {
-        let answer = request(session, console, question, (None, None), &mut |_, _| Ok(()))?;
+        let answer = request(session, console, asked, &mut |_, _| Ok(()))?;
         json::print(console, "answer", json::answer(&answer, &session.warnings))?;
         return Ok(exit(&answer));
     }
-    let answer = stream(session, console, question, None, None)?;
+    let answer = stream(session, console, asked)?;
     epilogue(console, Stream::Error, &answer)?;
     let style = console.style(Stream::Error);
     console.write(Stream::Error, &format!("\n{}", timing::details(&answer.timings, style)))?;
@@ -47,15 +51,9 @@ fn answer(
 }
 
 /// Asks, and writes the answer's text to standard output as it comes.
-pub fn stream(
-    session: &mut Session,
-    console: &mut Console,
-    question: &str,
-    strategy: Option<Strategy>,
-    max_tokens: Option<usize>,
-) -> Result<Answer, Error> {
+pub fn stream(session: &mut Session, console: &mut Console, asked: &AskRequest) -> Result<Answer, Error> {
     let mut written = false;
-    let answer = request(session, console, question, (strategy, max_tokens), &mut |console, event| {
+    let answer = request(session, console, asked, &mut |console, event| {
         if let Event::Token { text, .. } = event {
             written |= !text.is_empty();
             console.output(text)?;
@@ -72,20 +70,11 @@ pub fn stream(
 fn request(
     session: &mut Session,
     console: &mut Console,
-    question: &str,
-    (strategy, max_tokens): (Option<Strategy>, Option<usize>),
+    asked: &AskRequest,
     on_event: super::session::OnEvent,
 ) -> Result<Answer, Error> {
     console.progress("starting", 0, 0, "");
-    let command = |id| {
-        Command::Ask(AskRequest {
-            id,
-            question: question.to_owned(),
-            strategy,
-            max_tokens,
-            ..AskRequest::default()
-        })
-    };
+    let command = |id| Command::Ask(AskRequest { id, ..asked.clone() });
     let outcome = session.request(console, command, &mut |console, event| {
         show_stage(console, event);
         on_event(console, event)
@@ -158,10 +147,14 @@ mod tests {
         engine::{FailureKind, RequestId},
     };
 
+    fn asked(question: &str) -> AskRequest {
+        AskRequest { question: question.to_owned(), ..AskRequest::default() }
+    }
+
     fn ask(events: Vec<Event>, as_json: bool) -> (Result<Exit, Error>, String, String) {
         let (mut console, output, error) = Console::captured(Verbosity::Normal);
         let mut session = Session::scripted(events, 0);
-        let exit = answer(&mut session, &mut console, "When does the dome close?", as_json);
+        let exit = answer(&mut session, &mut console, &asked("When does the dome close?"), as_json);
         (exit, output.text(), error.text())
     }
 
@@ -224,7 +217,7 @@ mod tests {
         }
         let mut console = Console::to(Box::new(Closed), Box::new(io::sink()), Verbosity::Normal);
         let mut session = Session::scripted(answer_events(1, fixtures::answer()), 0);
-        let error = answer(&mut session, &mut console, "When?", false).unwrap_err();
+        let error = answer(&mut session, &mut console, &asked("When?"), false).unwrap_err();
         assert!(error.is_silent());
     }
 }

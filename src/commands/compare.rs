@@ -13,7 +13,7 @@ use crate::{
     config::{Config, Strategy},
     engine::{
         Command, CompareRequest, Comparison, ComparisonResult, ComparisonRow, Event, Failure, FailureKind,
-        Outcome, Spread, StopReason,
+        Outcome, Selection, Spread, StopReason,
         export::comparison::{self as export_text, ComparisonFormat},
         visible,
     },
@@ -23,6 +23,8 @@ use crate::{
 pub struct CompareOptions {
     /// The words of the question; `-` or none for standard input.
     pub words: Vec<String>,
+    /// The collections to ask; none for all.
+    pub collections: Vec<String>,
     pub strategies: Vec<Strategy>,
     pub runs: usize,
     /// Where the comparison is written too; its extension says as what.
@@ -61,6 +63,7 @@ fn compare(
             question: question.to_owned(),
             strategies: strategies.clone(),
             runs: options.runs,
+            selection: Selection { collections: options.collections.clone(), ..Selection::default() },
             ..CompareRequest::default()
         })
     };
@@ -265,6 +268,7 @@ mod tests {
         let mut session = Session::scripted([done], 0);
         let options = CompareOptions {
             words: Vec::new(),
+            collections: Vec::new(),
             strategies: vec![Strategy::Full, Strategy::Ape, Strategy::Full],
             runs: 3,
             export: None,

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     config::{Config, Strategy},
-    engine::{Answer, admin},
+    engine::{Answer, AskRequest, admin},
 };
 
 /// Answered by the sample corpus.
@@ -42,13 +42,19 @@ fn show(session: &mut Session, options: &index::IndexOptions, console: &mut Cons
         "\n{}: answered from the documents' cached keys and values\n",
         style.heading("ape")
     ))?;
-    let ape = ask::stream(session, console, QUESTION, Some(Strategy::Ape), Some(MAX_TOKENS))?;
+    let asked = |strategy| AskRequest {
+        question: QUESTION.to_owned(),
+        strategy: Some(strategy),
+        max_tokens: Some(MAX_TOKENS),
+        ..AskRequest::default()
+    };
+    let ape = ask::stream(session, console, &asked(Strategy::Ape))?;
     ask::epilogue(console, Stream::Output, &ape)?;
     if ask::exit(&ape) != Exit::Done {
         return Ok(ask::exit(&ape));
     }
     console.output(&format!("\n{}: the same documents read anew\n", style.heading("full")))?;
-    let full = ask::stream(session, console, QUESTION, Some(Strategy::Full), Some(MAX_TOKENS))?;
+    let full = ask::stream(session, console, &asked(Strategy::Full))?;
     console.output(ask::ending(full.stop))?;
     console.output(&comparison(&ape, &full, console))?;
     Ok(ask::exit(&full))

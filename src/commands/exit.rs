@@ -83,7 +83,10 @@ impl Error {
                 FailureKind::Busy => Exit::Busy,
                 FailureKind::Cancelled => Exit::Cancelled,
                 FailureKind::BadRequest => Exit::Usage,
-                FailureKind::ContextTooLong | FailureKind::Storage | FailureKind::Internal => Exit::Failed,
+                FailureKind::ContextTooLong
+                | FailureKind::NoIndexer
+                | FailureKind::Storage
+                | FailureKind::Internal => Exit::Failed,
             },
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     engine::{
         Command, EncodeEstimate, Event, FileIssue, IndexPhase, IndexReport, IndexRequest, Outcome, Status,
-        Unit,
+        Unit, WatchedRoot, indexer,
     },
 };
 
@@ -22,9 +22,15 @@ const ISSUES_SHOWN: usize = 20;
 pub struct IndexOptions {
     /// Files and folders to add; with none, everything known is brought up to date.
     pub add: Vec<PathBuf>,
+    /// Collections whose paths are brought up to date.
+    pub collections: Vec<String>,
     pub forget: Vec<PathBuf>,
     /// Encode the KV caches now.
     pub encode: bool,
+    /// Go on until Ctrl-C, and index what changes.
+    pub watch: bool,
+    /// Nobody waits for this process: it leaves the terminal and lets others go first.
+    pub detached: bool,
     pub json: bool,
 }
 
@@ -39,6 +45,11 @@ pub fn run(
         *path = std::path::absolute(&*path).map_err(|error| {
             Error::usage(format!("{} is no path: {error}", console.path(path)), "Name a file or a folder.")
         })?;
+    }
+    if options.detached
+        && let Err(error) = indexer::step_back()
+    {
+        console.warning(&format!("this process could not be put in the background: {error}"));
     }
     let mut session = Session::start(config, watch)?;
     show(&mut session, &options, console)
@@ -77,10 +88,11 @@ pub fn index(
     options: &IndexOptions,
     console: &mut Console,
 ) -> Result<IndexReport, Error> {
-    let IndexOptions { add, forget, encode, .. } = options.clone();
+    let IndexOptions { add, collections, forget, encode, watch, .. } = options.clone();
+    let mut told = false;
     let outcome = session.request(
         console,
-        |id| Command::Index(IndexRequest { id, add, forget, encode }),
+        |id| Command::Index(IndexRequest { id, add, collections, forget, encode, watch }),
         &mut |console, event| {
             match event {
                 Event::Estimated { estimate, .. } => console.note(&to_encode(estimate)),
@@ -92,6 +104,10 @@ pub fn index(
                         unit(progress.unit),
                     );
                 }
+                Event::Watching { report, watched, .. } => {
+                    console.end_progress();
+                    tell_round(console, report, watched, std::mem::replace(&mut told, true));
+                }
                 _ => {}
             }
             Ok(())
@@ -101,6 +117,25 @@ pub fn index(
         Outcome::Indexed(report) => Ok(report),
         other => Err(unexpected(&other)),
     }
+}
+
+/// What a round of a run that watches did, where it did anything; at first, what is watched.
+fn tell_round(console: &mut Console, report: &IndexReport, watched: &[WatchedRoot], is_later: bool) {
+    let changed = report.files_added + report.files_changed + report.files_removed;
+    if changed > 0 || report.chunks_encoded > 0 {
+        console.note(summary(report, None).trim_end());
+    }
+    if is_later {
+        return;
+    }
+    for root in watched {
+        if let Some(note) = &root.note {
+            console
+                .warning(&format!("{}: looked at from time to time, since {note}", console.path(&root.path)));
+        }
+    }
+    let paths: Vec<String> = watched.iter().map(|root| console.path(&root.path)).collect();
+    console.note(&format!("watching {}; Ctrl-C ends it", paths.join(", ")));
 }
 
 /// What is about to be encoded, how much room it takes and how long.
@@ -212,7 +247,10 @@ fn changes(report: &IndexReport) -> String {
 
 fn exit(report: &IndexReport, options: &IndexOptions) -> Exit {
     let files = report.files_added + report.files_changed + report.files_unchanged;
-    if report.cancelled {
+    if options.watch {
+        // Ctrl-C is how it ends.
+        Exit::Done
+    } else if report.cancelled {
         Exit::Cancelled
     } else if files == 0 && report.files_removed == 0 && options.forget.is_empty() {
         Exit::NothingFound

@@ -12,7 +12,12 @@
 //! | `index` | `files_added`, `files_changed`, `files_removed`, `files_unchanged`, `chunks_added`, `chunks_removed`, `chunks_encoded`, `tokens_encoded`, `chunks_left`, `cache_bytes`, `seconds`, `encode_seconds`, `cancelled`, `issues` (each `path`, `reason`), `status` (`files`, `chunks`, `cached_chunks`, `cache_bytes`, `cache_budget_bytes`; null while unknown), `warnings` |
 //! | `cache` | `directory`, `budget_bytes`, `total_bytes`, `groups` (each `fingerprint`, `model`, `current`, `segments`, `tokens`, `bytes`, `last_used`) |
 //! | `cache_verification` | `files`, `bytes`, `sound`, `damaged` and `unreadable` (paths), `adopted`, `dropped`, `unfinished`, `outdated` |
+//! | `cache_collections` | `directory`, `budget_bytes`, `total_bytes`, `collections` (each `collection`, `files`, `chunks`, `cached_chunks`, `tokens`, `bytes`, `last_used` (or null)) |
+//! | `cache_files` | `directory`, `budget_bytes`, `total_bytes`, `files` (each `path`, `chunks`, `cached_chunks`, `tokens`, `bytes`, `last_used` (or null)) |
+//! | `cache_gc` | `dry_run`, `budget_bytes`, `removed`, `kept`, and what was removed by reason: `not_indexed`, `other_models`, `over_budget`, `outdated`, `unfinished` (each `files`, `bytes`) |
 //! | `cache_prune` | `removed_files`, `removed_bytes`, `kept_files`, `kept_bytes` |
+//! | `collections` | `collections` (each a *collection*) |
+//! | `collection` | `collection` (a *collection*) |
 //! | `models` | `models` (each a *model*) |
 //! | `model` | `model` (a *model*) |
 //! | `sessions` | `sessions` (each `id`, `started`, `used` (last), `title`, `messages`) |
@@ -25,7 +30,8 @@
 //! A *chunk* has `rank`, `id`, `label`, `path`, `lines` (first and last, or null), `page`, `heading`, `score`, `tokens`,
 //! `cached`, `cache_bytes` (of its cache file, whether it is there or not), `reason` (`found`, `pinned`, `carried`), `text`.
 //! `origin` is `memory`, `disk`, `encoded`, `repaired` or `unused`. A *model* has `name`, `path`,
-//! `bytes`, `current`. `timings` is as [`Timings`](crate::engine::Timings) has it. A comparison's row has `strategy` and either `error` or
+//! `bytes`, `current`. A *collection* has `name`, `paths`, `include`, `exclude`, `system_prompt`, `chunks_retrieved`,
+//! `strategy`, `max_tokens`, `attention_temperature`, `attention_scale`, `files`, `chunks`, `cached_chunks`, `bytes`. `timings` is as [`Timings`](crate::engine::Timings) has it. A comparison's row has `strategy` and either `error` or
 //! `time_to_first_token_seconds`, `total_seconds` and `tokens_per_second` (each `median`, `min`, `max`),
 //! `first_token_speedup`, `agreement` (`same`, `of`; or null), `first_token_divergence` (KL from `full` in nats, or null),
 //! `answer`, `stop` and `timings` of every run.

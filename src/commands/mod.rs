@@ -2,10 +2,12 @@
 //! and neither how flags are spelled nor how the process ends.
 
 pub mod ask;
+pub mod background;
 #[cfg(feature = "cuda")]
 pub mod bench;
 pub mod cache;
 pub mod chat;
+pub mod collection;
 pub mod compare;
 pub mod configuration;
 mod console;
@@ -21,8 +23,10 @@ pub mod model;
 mod question;
 pub mod screenshots;
 pub mod search;
+pub mod service;
 mod session;
 pub mod sessions;
+pub mod status;
 mod text;
 mod timing;
 

@@ -16,6 +16,8 @@ const LINES: usize = 3;
 pub struct SearchOptions {
     /// The words of the question; `-` or none for standard input.
     pub words: Vec<String>,
+    /// The collections to search; none for all.
+    pub collections: Vec<String>,
     pub json: bool,
 }
 
@@ -27,22 +29,24 @@ pub fn run(
 ) -> Result<Exit, Error> {
     let question = question(&options.words, console)?;
     let mut session = Session::start(config, watch)?;
-    search(&mut session, console, &question, options.json)
+    let request =
+        SearchRequest { question, collections: options.collections.clone(), ..SearchRequest::default() };
+    search(&mut session, console, &request, options.json)
 }
 
 fn search(
     session: &mut Session,
     console: &mut Console,
-    question: &str,
+    request: &SearchRequest,
     as_json: bool,
 ) -> Result<Exit, Error> {
-    let command = |id| Command::Search(SearchRequest { id, question: question.to_owned(), chunks: None });
+    let command = |id| Command::Search(SearchRequest { id, ..request.clone() });
     let chunks = match session.request(console, command, &mut |_, _| Ok(()))? {
         Outcome::Found(chunks) => chunks,
         other => return Err(unexpected(&other)),
     };
     if as_json {
-        json::print(console, "search", json::search(question, &chunks, &session.warnings))?;
+        json::print(console, "search", json::search(&request.question, &chunks, &session.warnings))?;
     } else if chunks.is_empty() {
         console.note("No document matches the question.");
     } else {
@@ -79,7 +83,8 @@ mod tests {
         let (mut console, output, error) = Console::captured(Verbosity::Normal);
         let done = Event::Done { id: RequestId(1), outcome: Outcome::Found(chunks) };
         let mut session = Session::scripted([done], 0);
-        let exit = search(&mut session, &mut console, "dome", as_json).unwrap();
+        let request = SearchRequest { question: "dome".to_owned(), ..SearchRequest::default() };
+        let exit = search(&mut session, &mut console, &request, as_json).unwrap();
         (exit, output.text(), error.text())
     }
 

@@ -182,7 +182,7 @@ mod tests {
     use crate::{commands::Verbosity, engine::SearchRequest};
 
     fn search(id: RequestId) -> Command {
-        Command::Search(SearchRequest { id, question: "dome".into(), chunks: None })
+        Command::Search(SearchRequest { id, question: "dome".into(), ..SearchRequest::default() })
     }
 
     fn run(session: &mut Session) -> (Result<Outcome, Error>, String) {

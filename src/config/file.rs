@@ -1,6 +1,6 @@
 //! The configuration file: TOML, every key optional, unknown keys refused.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use bytesize::ByteSize;
 use serde::Deserialize;
@@ -8,6 +8,7 @@ use toml::{Spanned, Table, Value};
 
 use super::{
     CacheDtype, ConfigError, DeviceChoice, ModelSource, Strategy,
+    collection::{self, CollectionSection},
     resolve::{Given, Layer, Origin},
     source::expand,
 };
@@ -17,10 +18,12 @@ use super::{
 struct File {
     model: ModelSection,
     corpus: CorpusSection,
+    index: IndexSection,
     answer: AnswerSection,
     cache: CacheSection,
     screen: ScreenSection,
     keys: Table,
+    collections: BTreeMap<Spanned<String>, CollectionSection>,
 }
 
 #[derive(Default, Deserialize)]
@@ -38,6 +41,13 @@ struct ModelSection {
 struct CorpusSection {
     chunk_tokens: Option<Spanned<usize>>,
     max_file_size: Option<Spanned<Value>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct IndexSection {
+    pause_on_battery: Option<Spanned<bool>>,
+    poll_seconds: Option<Spanned<u64>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -102,6 +112,8 @@ fn parse(path: &Path, text: &str, home: Option<&Path>) -> Result<Layer, ConfigEr
         offline: place.given("model.offline", file.model.offline),
         chunk_tokens: place.given("corpus.chunk_tokens", file.corpus.chunk_tokens),
         max_file_bytes: place.bytes("corpus.max_file_size", file.corpus.max_file_size)?,
+        pause_on_battery: place.given("index.pause_on_battery", file.index.pause_on_battery),
+        poll_seconds: place.given("index.poll_seconds", file.index.poll_seconds),
         chunks: place.given("answer.chunks", file.answer.chunks),
         strategy: place.given("answer.strategy", file.answer.strategy),
         attention_temperature: place.given("answer.attention_temperature", file.answer.attention_temperature),
@@ -119,6 +131,7 @@ fn parse(path: &Path, text: &str, home: Option<&Path>) -> Result<Layer, ConfigEr
         color: place.given("screen.color", file.screen.color),
         mouse: place.given("screen.mouse", file.screen.mouse),
         keys: keys(path, "", file.keys)?,
+        collections: collection::read(file.collections, &place, base, home)?,
     })
 }
 
@@ -161,18 +174,23 @@ fn theme_path(theme: Given<String>, base: &Path, home: Option<&Path>) -> Given<S
 }
 
 /// Turns places in the file's text into line numbers.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
 impl Place<'_> {
-    fn given<T>(&self, key: &'static str, value: Option<Spanned<T>>) -> Option<Given<T>> {
+    pub(super) fn given<T>(&self, key: impl Into<String>, value: Option<Spanned<T>>) -> Option<Given<T>> {
         let value = value?;
-        let before = self.text.get(..value.span().start).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let origin = Origin::File { path: self.path.to_path_buf(), line, key };
+        let origin = self.origin(key, value.span());
         Some(Given { value: value.into_inner(), origin })
+    }
+
+    /// Where `key` has a value at these bytes of the file's text.
+    pub(super) fn origin(&self, key: impl Into<String>, span: Range<usize>) -> Origin {
+        let before = self.text.get(..span.start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        Origin::File { path: self.path.to_path_buf(), line, key: key.into() }
     }
 
     /// A size, as a number of bytes or as a text such as `20GiB`.

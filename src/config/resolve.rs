@@ -12,8 +12,10 @@ use bytesize::ByteSize;
 use directories::{BaseDirs, ProjectDirs};
 
 use super::{
-    AnswerSettings, CacheDtype, Config, CorpusSettings, DeviceChoice, HubAccess, ModelSettings, ModelSource,
-    Paths, ScreenSettings, StoreSettings, Strategy, file,
+    AnswerSettings, CacheDtype, Config, CorpusSettings, DeviceChoice, HubAccess, IndexSettings,
+    ModelSettings, ModelSource, Paths, ScreenSettings, StoreSettings, Strategy,
+    collection::{Collection, CollectionLayer},
+    file,
 };
 
 /// What the flags say; `None` leaves a setting to the environment, the file or its default.
@@ -111,7 +113,7 @@ pub enum Origin {
     File {
         path: PathBuf,
         line: usize,
-        key: &'static str,
+        key: String,
     },
 }
 
@@ -132,7 +134,7 @@ pub(super) struct Given<T> {
 }
 
 /// The settings of one source; `None` where it says nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Layer {
     pub model: Option<Given<ModelSource>>,
     pub cache_dtype: Option<Given<CacheDtype>>,
@@ -142,6 +144,8 @@ pub(super) struct Layer {
     pub offline: Option<Given<bool>>,
     pub chunk_tokens: Option<Given<usize>>,
     pub max_file_bytes: Option<Given<u64>>,
+    pub pause_on_battery: Option<Given<bool>>,
+    pub poll_seconds: Option<Given<u64>>,
     pub chunks: Option<Given<usize>>,
     pub strategy: Option<Given<Strategy>>,
     pub attention_temperature: Option<Given<f32>>,
@@ -158,6 +162,7 @@ pub(super) struct Layer {
     pub color: Option<Given<bool>>,
     pub mouse: Option<Given<bool>>,
     pub keys: BTreeMap<String, Vec<String>>,
+    pub collections: BTreeMap<String, CollectionLayer>,
 }
 
 impl Config {
@@ -168,10 +173,18 @@ impl Config {
         let (paths, file_is_required) = paths(overrides, environment)?;
         let here = std::env::current_dir().unwrap_or_default();
         let home = environment.home();
-        let file = file::read(&paths.config_file, file_is_required, home)?;
+        let mut file = file::read(&paths.config_file, file_is_required, home)?;
+        let sections = std::mem::take(&mut file.collections);
         let variables = Layer::from_environment(environment, &here)?;
         let flags = Layer::from_flags(overrides, &here, home)?;
+        let mut collections = BTreeMap::new();
+        for (name, CollectionLayer { paths: folders, include, exclude, answer }) in sections {
+            let layers = flags.clone().over(variables.clone()).over(answer).over(file.clone());
+            let answer = layers.into_config(paths.clone())?.answer;
+            collections.insert(name, Collection { paths: folders, include, exclude, answer });
+        }
         let mut config = flags.over(variables).over(file).into_config(paths)?;
+        config.collections = collections;
         config.model.hub = HubAccess::from_variables(&|name| environment.get(name).map(OsStr::to_owned));
         Ok(config)
     }
@@ -275,6 +288,8 @@ impl Layer {
             offline: self.offline.or(below.offline),
             chunk_tokens: self.chunk_tokens.or(below.chunk_tokens),
             max_file_bytes: self.max_file_bytes.or(below.max_file_bytes),
+            pause_on_battery: self.pause_on_battery.or(below.pause_on_battery),
+            poll_seconds: self.poll_seconds.or(below.poll_seconds),
             chunks: self.chunks.or(below.chunks),
             strategy: self.strategy.or(below.strategy),
             attention_temperature: self.attention_temperature.or(below.attention_temperature),
@@ -291,6 +306,7 @@ impl Layer {
             color: self.color.or(below.color),
             mouse: self.mouse.or(below.mouse),
             keys: if self.keys.is_empty() { below.keys } else { self.keys },
+            collections: if self.collections.is_empty() { below.collections } else { self.collections },
         }
     }
 
@@ -320,6 +336,16 @@ impl Layer {
                     default.corpus.max_file_bytes,
                     "must be at least 1 byte",
                     |n| *n >= 1,
+                )?,
+                reader_program: default.corpus.reader_program,
+            },
+            index: IndexSettings {
+                pause_on_battery: or(self.pause_on_battery, default.index.pause_on_battery),
+                poll_seconds: checked(
+                    self.poll_seconds,
+                    default.index.poll_seconds,
+                    "must be at least 1",
+                    |seconds| *seconds >= 1,
                 )?,
             },
             answer: AnswerSettings {
@@ -366,6 +392,7 @@ impl Layer {
                 mouse: or(self.mouse, default.screen.mouse),
                 keys: self.keys,
             },
+            collections: default.collections,
             paths: default.paths,
         })
     }

@@ -6,8 +6,8 @@ use bytesize::ByteSize;
 use toml::Value;
 
 use super::{
-    AnswerSettings, CacheDtype, Config, CorpusSettings, DeviceChoice, HubAccess, ModelSettings, ModelSource,
-    Paths, ScreenSettings, StoreSettings, Strategy,
+    AnswerSettings, CacheDtype, Collection, Config, CorpusSettings, DeviceChoice, HubAccess, IndexSettings,
+    ModelSettings, ModelSource, Paths, ScreenSettings, StoreSettings, Strategy,
 };
 
 /// Part of every cache's key: changing it makes every chunk be encoded again.
@@ -28,7 +28,8 @@ impl Config {
                 offline: false,
                 hub: HubAccess::default(),
             },
-            corpus: CorpusSettings { chunk_tokens: 384, max_file_bytes: 32 << 20 },
+            corpus: CorpusSettings { chunk_tokens: 384, max_file_bytes: 32 << 20, reader_program: None },
+            index: IndexSettings { pause_on_battery: false, poll_seconds: 60 },
             answer: AnswerSettings {
                 chunks: 3,
                 strategy: Strategy::Ape,
@@ -47,12 +48,18 @@ impl Config {
                 mouse: true,
                 keys: BTreeMap::new(),
             },
+            collections: BTreeMap::new(),
         }
+    }
+
+    /// A collection as its section of a configuration file; `None` where there is none of this name.
+    pub fn collection_toml(&self, name: &str) -> Option<String> {
+        Some(collection(name, self.collections.get(name)?, &self.answer))
     }
 
     /// This configuration as a commented configuration file.
     pub fn to_toml(&self) -> String {
-        let Self { model, corpus, answer, store, screen, .. } = self;
+        let Self { model, corpus, index, answer, store, screen, collections, .. } = self;
         let top_p = answer.top_p.map_or("# top_p = 0.95".to_owned(), |top_p| format!("top_p = {top_p:?}"));
         format!(
             r#"[model]
@@ -72,6 +79,12 @@ offline = {offline}
 chunk_tokens = {chunk_tokens}
 # larger files are left out and reported
 max_file_size = {max_file_size}
+
+[index]
+# stand still while the machine runs on its battery
+pause_on_battery = {pause_on_battery}
+# how often watched folders are looked at where the system does not tell of changes, in seconds
+poll_seconds = {poll_seconds}
 
 [answer]
 # chunks retrieved for a question
@@ -109,7 +122,8 @@ mouse = {mouse}
 
 [keys]
 # what a key does, as the help (F1) names it: a key, a list of keys, or [] for none
-{keys}"#,
+{keys}
+{collections}"#,
             source = quoted(&model.source.to_string()),
             dequantize = model.dequantize,
             device = quoted(&model.device.to_string()),
@@ -117,6 +131,8 @@ mouse = {mouse}
             offline = model.offline,
             chunk_tokens = corpus.chunk_tokens,
             max_file_size = size(corpus.max_file_bytes),
+            pause_on_battery = index.pause_on_battery,
+            poll_seconds = index.poll_seconds,
             chunks = answer.chunks,
             strategy = quoted(answer.strategy.name()),
             attention_temperature = answer.attention_temperature,
@@ -133,6 +149,7 @@ mouse = {mouse}
             color = screen.color,
             mouse = screen.mouse,
             keys = keys(&screen.keys),
+            collections = self::collections(collections, answer),
         )
     }
 }
@@ -147,6 +164,46 @@ fn keys(keys: &BTreeMap<String, Vec<String>>) -> String {
         format!("{} = [{}]\n", quoted(name), chords.join(", "))
     };
     keys.iter().map(line).collect()
+}
+
+/// The collections, each with what it has of its own; an example where there are none.
+fn collections(collections: &BTreeMap<String, Collection>, general: &AnswerSettings) -> String {
+    if collections.is_empty() {
+        return r#"# a named set of folders, to be asked with --in notes; patterns are those of a .gitignore
+# [collections.notes]
+# paths = ["~/notes"]
+# include = ["**/*.md"]
+# exclude = ["drafts/"]
+# of its own, else as under [answer]: system_prompt, chunks, strategy, max_tokens, attention_temperature, attention_scale
+"#
+        .to_owned();
+    }
+    collections.iter().map(|(name, each)| collection(name, each, general)).collect::<Vec<_>>().join("\n")
+}
+
+fn collection(name: &str, collection: &Collection, general: &AnswerSettings) -> String {
+    let list = |texts: &[String]| {
+        let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+        format!("[{}]", texts.join(", "))
+    };
+    let paths: Vec<String> = collection.paths.iter().map(|path| path.to_string_lossy().into()).collect();
+    let own = &collection.answer;
+    let mut text = format!("[collections.{name}]\npaths = {}\n", list(&paths));
+    let mut line = |is_set: bool, key: &str, value: String| {
+        if is_set {
+            text += &format!("{key} = {value}\n");
+        }
+    };
+    line(!collection.include.is_empty(), "include", list(&collection.include));
+    line(!collection.exclude.is_empty(), "exclude", list(&collection.exclude));
+    line(own.system_prompt != general.system_prompt, "system_prompt", quoted(&own.system_prompt));
+    line(own.chunks != general.chunks, "chunks", own.chunks.to_string());
+    line(own.strategy != general.strategy, "strategy", quoted(own.strategy.name()));
+    line(own.max_tokens != general.max_tokens, "max_tokens", own.max_tokens.to_string());
+    let [temperature, scale] = [own.attention_temperature, own.attention_scale];
+    line(temperature != general.attention_temperature, "attention_temperature", format!("{temperature:?}"));
+    line(scale != general.attention_scale, "attention_scale", format!("{scale:?}"));
+    text
 }
 
 fn quoted(text: &str) -> String {

@@ -1,4 +1,9 @@
-//! The items of source code: functions, classes, types and their members.
+//! The items of source code: functions, classes, types and their members. What they are in each language stands in
+//! `languages`.
+
+mod languages;
+#[cfg(test)]
+mod tests;
 
 use std::ops::ControlFlow;
 
@@ -8,6 +13,7 @@ use super::{
     Language, label,
     section::{Section, Structure},
 };
+use languages::{Item, Members, Name, Syntax};
 
 /// Longer sources are cut as text: they are generated, and their syntax trees take a hundred times their size.
 const MAX_BYTES: usize = 2 << 20;
@@ -29,20 +35,14 @@ pub(super) fn structure(text: &str, language: Language) -> Structure {
     if is_deeper_than(&tree, MAX_DEPTH) {
         return whole;
     }
-    let mut items = Items { text, starts: Vec::new() };
+    let mut items = Items { text, syntax: languages::syntax(language), starts: Vec::new() };
     items.collect(tree.root_node(), &[], 1);
     Structure { sections: items.sections(), syntax: true }
 }
 
 /// The grammar for a language.
 pub(super) fn grammar(language: Language) -> tree_sitter::Language {
-    match language {
-        Language::C => tree_sitter_c::LANGUAGE.into(),
-        Language::Go => tree_sitter_go::LANGUAGE.into(),
-        Language::JavaScript => tree_sitter_javascript::LANGUAGE.into(),
-        Language::Python => tree_sitter_python::LANGUAGE.into(),
-        Language::Rust => tree_sitter_rust::LANGUAGE.into(),
-    }
+    (languages::syntax(language).grammar)()
 }
 
 /// `None` when the text takes the parser unreasonably long, counted in its own steps so that the outcome does not
@@ -90,6 +90,7 @@ fn loose(span: std::ops::Range<usize>) -> Section {
 /// Where each section begins, in the order of the text.
 struct Items<'t> {
     text: &'t str,
+    syntax: Syntax,
     starts: Vec<Start>,
 }
 
@@ -112,19 +113,21 @@ impl Items<'_> {
             if !attached && let Some(offset) = first_above.take() {
                 self.start_loose(offset, path, level);
             }
-            if is_annotation(&child) {
+            if self.syntax.is_annotation(&child) {
                 first_above.get_or_insert(child.start_byte());
                 above = Some(child);
                 continue;
             }
             let offset = first_above.take().unwrap_or_else(|| child.start_byte());
             above = None;
-            match item_name(&child, self.text) {
-                Some(name) => {
+            let item = self.syntax.declaration(child);
+            let known = self.syntax.item(&item);
+            match known.and_then(|known| Some((known, known.name_of(&item, self.text)?))) {
+                Some((known, name)) => {
                     let own: Vec<String> = path.iter().cloned().chain([name]).collect();
                     self.start(offset, level, own.clone(), true);
                     if level < MAX_LEVEL
-                        && let Some(body) = body_of(child)
+                        && let Some(body) = known.members_of(item)
                     {
                         self.collect(body, &own, level + 1);
                     }
@@ -188,170 +191,126 @@ impl Items<'_> {
     }
 }
 
-/// Comments, attributes and decorators.
-fn is_annotation(node: &Node) -> bool {
-    matches!(node.kind(), "comment" | "line_comment" | "block_comment" | "attribute_item")
-}
+impl Syntax {
+    /// Comments, attributes and decorators.
+    fn is_annotation(&self, node: &Node) -> bool {
+        node.kind().contains("comment") || self.annotations.contains(&node.kind())
+    }
 
-/// The part of an item that holds its members, for items whose members are worth a section.
-fn body_of(item: Node) -> Option<Node> {
-    let declared = declaration(item);
-    let holds_members = matches!(
-        declared.kind(),
-        "class_definition" | "class_declaration" | "impl_item" | "trait_item" | "mod_item"
-    );
-    holds_members.then(|| declared.child_by_field_name("body")).flatten()
-}
-
-/// The item itself where `node` decorates or exports one.
-fn declaration(node: Node) -> Node {
-    let field = match node.kind() {
-        "decorated_definition" => "definition",
-        "export_statement" => "declaration",
-        _ => return node,
-    };
-    node.child_by_field_name(field).unwrap_or(node)
-}
-
-/// How a person would call the item: `fn open_shutter`, `class Dome`, `impl Display for Dome`.
-fn item_name(node: &Node, text: &str) -> Option<String> {
-    let item = declaration(*node);
-    let keyword = match item.kind() {
-        "function_item" | "function_signature_item" => "fn",
-        "function_definition" if item.child_by_field_name("declarator").is_some() => "",
-        "function_definition" => "def",
-        "function_declaration" | "generator_function_declaration" if is_go(&item) => "func",
-        "function_declaration" | "generator_function_declaration" => "function",
-        "class_definition" | "class_declaration" => "class",
-        "struct_item" | "struct_specifier" => "struct",
-        "enum_item" | "enum_specifier" => "enum",
-        "union_item" | "union_specifier" => "union",
-        "trait_item" => "trait",
-        "mod_item" => "mod",
-        "macro_definition" => "macro",
-        "type_declaration" => "type",
-        "method_declaration" => "func",
-        "method_definition" => "method",
-        "impl_item" => return Some(head_of(&item, text)),
-        _ => return None,
-    };
-    let name = name_node(item)?;
-    let name = text.get(name.byte_range())?;
-    Some(label::plain(&format!("{keyword} {name}"), NAME_CHARACTERS))
-}
-
-/// Go's grammar and JavaScript's share the name of this node; only Go's has no braces of its own kind.
-fn is_go(item: &Node) -> bool {
-    item.child(0).is_some_and(|first| first.kind() == "func")
-}
-
-/// The node that names an item: its field `name`, or the identifier inside C's declarators and Go's type lists.
-fn name_node(item: Node) -> Option<Node> {
-    let mut node = item;
-    for _ in 0..8 {
-        if let Some(name) = node.child_by_field_name("name") {
-            return Some(name);
+    /// The item itself where `node` decorates or exports one.
+    fn declaration<'t>(&self, node: Node<'t>) -> Node<'t> {
+        let mut node = node;
+        while self.wrappers.contains(&node.kind()) {
+            let mut cursor = node.walk();
+            let held = node.named_children(&mut cursor).find(|child| {
+                self.wrappers.contains(&child.kind())
+                    || self.items.iter().any(|item| item.kind == child.kind())
+            });
+            match held {
+                Some(held) => node = held,
+                None => break,
+            }
         }
-        node = match node.kind() {
-            "type_declaration" => node.named_child(0)?,
-            "identifier" | "field_identifier" | "type_identifier" => return Some(node),
-            _ => node.child_by_field_name("declarator")?,
+        node
+    }
+
+    fn item(&self, node: &Node) -> Option<&'static Item> {
+        self.items.iter().find(|item| item.kind == node.kind())
+    }
+}
+
+impl Item {
+    /// How a person would call the item: `fn open_shutter`, `class Dome`, `impl Display for Dome`.
+    fn name_of(&self, node: &Node, text: &str) -> Option<String> {
+        let name = match self.name {
+            Name::Head => return Some(head_of(node, text)),
+            Name::Macro => return macro_call(node, text),
+            Name::Field => node.child_by_field_name("name")?,
+            Name::In(kind) => {
+                let child = child_of_kind(*node, kind)?;
+                child.child_by_field_name("name").unwrap_or(child)
+            }
+            Name::Declarator => declared(*node)?,
+            Name::Holding(kinds) => holder(*node, kinds)?,
         };
+        let name = text.get(name.byte_range())?;
+        // `def self.` is all but the name itself.
+        let space = if self.keyword.ends_with('.') { "" } else { " " };
+        Some(label::plain(&format!("{}{space}{name}", self.keyword), NAME_CHARACTERS))
+    }
+
+    /// The node whose children are the item's members.
+    fn members_of<'t>(&self, node: Node<'t>) -> Option<Node<'t>> {
+        match self.members {
+            Members::None => None,
+            Members::Body => node.child_by_field_name("body"),
+            Members::In(kind) => child_of_kind(node, kind).or_else(|| child_of_kind(last_child(node)?, kind)),
+        }
+    }
+}
+
+fn child_of_kind<'t>(node: Node<'t>, kind: &str) -> Option<Node<'t>> {
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor).find(|child| child.kind() == kind)
+}
+
+fn last_child(node: Node) -> Option<Node> {
+    node.named_child(node.named_child_count().checked_sub(1)? as u32)
+}
+
+/// The identifier inside C's declarators: `open` in `static int *open(int a)`.
+fn declared(item: Node) -> Option<Node> {
+    let mut node = item.child_by_field_name("declarator")?;
+    for _ in 0..8 {
+        match node.child_by_field_name("declarator") {
+            Some(inner) => node = inner,
+            // A reference's declarator has no field for what it declares.
+            None if node.kind() == "reference_declarator" => node = last_child(node)?,
+            None => return Some(node),
+        }
     }
     None
 }
 
-/// An item's text up to its body.
-fn head_of(item: &Node, text: &str) -> String {
-    let end = item.child_by_field_name("body").map_or(item.end_byte(), |body| body.start_byte());
-    label::plain(text.get(item.start_byte()..end).unwrap_or_default(), NAME_CHARACTERS)
+/// The name of a variable that holds something of one of these kinds.
+fn holder<'t>(item: Node<'t>, kinds: &[&str]) -> Option<Node<'t>> {
+    let declarator = child_of_kind(item, "variable_declarator").unwrap_or(item);
+    let value = declarator.child_by_field_name("value").or_else(|| last_child(declarator))?;
+    let name = declarator.child_by_field_name("name").or_else(|| declarator.named_child(0))?;
+    kinds.contains(&value.kind()).then_some(name)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each section as its path and its first line.
-    fn outline(text: &str, language: Language) -> Vec<String> {
-        let structure = structure(text, language);
-        let mut end = 0;
-        for section in &structure.sections {
-            assert_eq!(section.span.start, end, "sections cover the text");
-            end = section.span.end;
-        }
-        assert_eq!(end, text.len());
-        let line =
-            |section: &Section| text[section.span.clone()].lines().next().unwrap_or_default().to_owned();
-        structure.sections.iter().map(|s| format!("{} | {}", s.path.join(" > "), line(s))).collect()
+/// Elixir: `defmodule Dome`, `def close`.
+fn macro_call(call: &Node, text: &str) -> Option<String> {
+    let target = call.child_by_field_name("target")?;
+    let keyword = text.get(target.byte_range())?;
+    let known = [
+        "defmodule",
+        "defprotocol",
+        "defimpl",
+        "def",
+        "defp",
+        "defmacro",
+        "defmacrop",
+        "defguard",
+        "test",
+        "describe",
+    ];
+    if !known.contains(&keyword) {
+        return None;
     }
-
-    #[test]
-    fn rust_items_and_members_take_their_comments_along() {
-        let text = "//! Module.\n\nuse std::fmt;\nconst A: u8 = 1;\n\n/// Doc.\n#[derive(Debug)]\nstruct Dome;\n\n\
-            impl fmt::Display for Dome {\n    /// Shows.\n    fn fmt(&self) {}\n\n    fn other() {}\n}\n\nfn last() {}\n";
-        let expected = [
-            " | //! Module.",
-            "struct Dome | /// Doc.",
-            "impl fmt::Display for Dome | impl fmt::Display for Dome {",
-            "impl fmt::Display for Dome > fn fmt |     /// Shows.",
-            "impl fmt::Display for Dome > fn other |     fn other() {}",
-            "fn last | fn last() {}",
-        ];
-        assert_eq!(outline(text, Language::Rust), expected);
+    let mut name = child_of_kind(*call, "arguments")?.named_child(0)?;
+    // `close(dome) when …` is an operator around a call, and only the name of what is called counts.
+    for _ in 0..2 {
+        let inner = name.child_by_field_name("left").or_else(|| name.child_by_field_name("target"));
+        name = inner.unwrap_or(name);
     }
+    Some(label::plain(&format!("{keyword} {}", text.get(name.byte_range())?), NAME_CHARACTERS))
+}
 
-    #[test]
-    fn python_classes_have_their_methods_as_sections() {
-        let text = "import os\n\n# The dome.\nclass Dome:\n    \"\"\"A dome.\"\"\"\n    limit = 85\n\n    @property\n    \
-            def state(self):\n        return 1\n\n    def close(self):\n        pass\n\ndef main():\n    pass\n";
-        let expected = [
-            " | import os",
-            "class Dome | # The dome.",
-            "class Dome > def state |     @property",
-            "class Dome > def close |     def close(self):",
-            "def main | def main():",
-        ];
-        assert_eq!(outline(text, Language::Python), expected);
-    }
-
-    #[test]
-    fn the_other_languages_name_their_items() {
-        let c = "#include <a.h>\n\nstatic int *open_dome(int a) { return 0; }\n\nstruct dome { int a; };\n";
-        assert_eq!(
-            outline(c, Language::C),
-            [
-                " | #include <a.h>",
-                "open_dome | static int *open_dome(int a) { return 0; }",
-                "struct dome | struct dome { int a; };"
-            ]
-        );
-        let go = "package dome\n\nfunc Open() {}\n\nfunc (d *Dome) Close() {}\n\ntype Dome struct{}\n";
-        assert_eq!(
-            outline(go, Language::Go),
-            [
-                " | package dome",
-                "func Open | func Open() {}",
-                "func Close | func (d *Dome) Close() {}",
-                "type Dome | type Dome struct{}"
-            ]
-        );
-        let js = "import a from 'a';\n\nexport class Dome {\n  close() {}\n}\n\nfunction open() {}\n";
-        assert_eq!(
-            outline(js, Language::JavaScript),
-            [
-                " | import a from 'a';",
-                "class Dome | export class Dome {",
-                "class Dome > method close |   close() {}",
-                "function open | function open() {}"
-            ]
-        );
-    }
-
-    #[test]
-    fn sources_that_no_person_wrote_are_one_section() {
-        let deep = "[".repeat(20_000);
-        assert_eq!(structure(&deep, Language::JavaScript).sections.len(), 1);
-        assert!(!structure(&format!("{}1{}", "(".repeat(400), ")".repeat(400)), Language::Python).syntax);
-        assert!(!structure(&"a = 1\n".repeat(MAX_BYTES / 6 + 1), Language::Python).syntax);
-    }
+/// An item's text up to its body.
+fn head_of(item: &Node, text: &str) -> String {
+    let body = item.child_by_field_name("body").or_else(|| child_of_kind(*item, "block"));
+    let end = body.map_or(item.end_byte(), |body| body.start_byte());
+    label::plain(text.get(item.start_byte()..end).unwrap_or_default(), NAME_CHARACTERS)
 }

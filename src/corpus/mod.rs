@@ -1,9 +1,15 @@
 //! Files to documents to chunks. It knows no model and no index: tokens are counted by a function it is given.
 //!
-//! [`walk`] finds files, [`read`] turns one into a [`Document`], [`split`] cuts that into [`Chunk`]s. Reading never
-//! fails a run: what cannot be read comes back as a [`ReadIssue`].
+//! [`collections`] tells which files the user's collections want, [`walk`] finds files, [`read`] turns one into a
+//! [`Document`], [`split`] cuts that into [`Chunk`]s. Reading never fails a run: what cannot be read comes back as a
+//! [`ReadIssue`]. Formats that are not text are read in a process of their own, behind a [`fence`].
 
+mod binary;
 mod code;
+pub mod collections;
+mod decode;
+pub mod fence;
+mod formats;
 mod html;
 mod html_parse;
 mod label;
@@ -33,6 +39,9 @@ pub struct FileEntry {
 pub struct ReadIssue {
     pub path: PathBuf,
     pub reason: String,
+    /// The content that failed, as [`read::Source::attempt`] names it; `None` where it was not read as far as that,
+    /// or may be read the next time.
+    pub attempt: Option<ContentHash>,
 }
 
 /// BLAKE3 of a file's bytes.
@@ -50,16 +59,23 @@ pub struct Document {
     pub relative: PathBuf,
     pub kind: DocumentKind,
     pub title: String,
-    /// The text that spans refer to. For formats that are converted (HTML) this is the converted text.
+    /// The text that spans refer to. For formats that are converted (HTML, PDF) this is the converted text.
     pub text: String,
     /// Headings in the order of the text.
     pub headings: Vec<Heading>,
+    /// Where pages or slides begin, in the order of the text; none where the format has no pages.
+    pub pages: Vec<Mark>,
+    /// Where rows of tables begin, in the order of the text; none where the document is no table.
+    pub rows: Vec<Mark>,
     pub hash: ContentHash,
     /// Lines of `text` are lines of the file.
     pub has_lines: bool,
+    /// What of the file is not in `text`, and why; a sentence for the user.
+    pub incomplete: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What a document's text is cut as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DocumentKind {
     Text,
     Markdown,
@@ -67,16 +83,39 @@ pub enum DocumentKind {
     Code(Language),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A programming language whose items are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Language {
+    Bash,
     C,
+    CSharp,
+    Cpp,
+    Elixir,
     Go,
+    Java,
     JavaScript,
+    Kotlin,
+    Lua,
+    Php,
     Python,
+    Ruby,
     Rust,
+    Scala,
+    Tsx,
+    TypeScript,
+    Zig,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where something begins that has a number: a page, a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Byte offset in the document's text.
+    pub offset: usize,
+    /// From 1, as the file's own program counts.
+    pub number: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heading {
     /// 1 for the highest.
     pub level: u8,
@@ -93,9 +132,11 @@ pub struct Chunk {
     pub span: Range<usize>,
     /// First and last line of `text` in the file, from 1, where the format has lines.
     pub lines: Option<(u32, u32)>,
+    /// The page or slide on which `text` begins, from 1, where the format has pages.
     pub page: Option<u32>,
     /// The headings it stands under, outermost first; for code, the items: `class Dome`, `def close`. Where small
-    /// sections share a chunk, the last entry names them together: `Opening, Closing`.
+    /// sections share a chunk, the last entry names them together: `Opening, Closing`. For tables the rows come last:
+    /// `Prices`, `rows 2–41`.
     pub heading: Vec<String>,
     /// File name and innermost heading: `dome.md § Closing`. One line without control characters.
     pub label: String,

@@ -1,75 +1,121 @@
 //! Turns one file into a [`Document`].
 //!
-//! Text is UTF-8, or UTF-16 with a byte order mark. A file with a NUL byte in its first 8 KiB, or with too many bytes
-//! that no text has, is not text and is left out. Where a mostly readable file holds some bytes that are not UTF-8,
-//! each broken sequence becomes U+FFFD: one bad byte should not hide a document. Line ends are `\n` afterwards.
+//! It takes two steps. [`open`] reads the bytes; whoever knows what they are from an earlier time, by their hash, can
+//! stop there. [`Readers::read`] finds the format and makes a document of them: text in this process, everything that
+//! takes a parser behind a [`fence`](super::fence).
 
 use std::{
     fs::{self, OpenOptions},
     io::{self, Read},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    time::Duration,
 };
 
 use rustix::fs::OFlags;
 
 use super::{
-    ContentHash, Document, DocumentKind, FileEntry, Heading, Language, ReadIssue, html, label, markdown, walk,
+    ContentHash, Document, FileEntry, Heading, ReadIssue,
+    fence::{Fence, Refusal},
+    formats::{self, Converted, Format},
+    label, walk,
 };
 use crate::config::CorpusSettings;
 
-/// How much of a file is searched for NUL bytes.
-const PROBE_BYTES: usize = 8192;
-/// A file is text while at most one byte in this many is one that no text has.
-const STRANGE_BYTES_ONE_IN: usize = 10;
+pub use super::formats::READERS;
+
 /// A file's name is its title up to so many characters.
 const TITLE_CHARACTERS: usize = 120;
 
-/// Reads the file and finds its structure. A file without anything but white space is a document without text to cut.
-///
-/// # Errors
-/// The reason, in words for the user, when the file is not text, has grown over the limit, is no longer a plain file
-/// or cannot be read or converted. Never blocks, whatever the path has become since the walk.
-pub fn read(entry: &FileEntry, settings: &CorpusSettings) -> Result<Document, ReadIssue> {
-    let issue = |reason: String| ReadIssue { path: entry.path.clone(), reason };
-    let bytes = bytes_of(&entry.path, settings).map_err(issue)?;
-    let hash = ContentHash(*blake3::hash(&bytes).as_bytes());
-    let source = decode(bytes).map_err(issue)?;
-    let kind = kind_of(&entry.relative);
-    let (text, page_title) = match kind {
-        DocumentKind::Html => {
-            html::to_markdown(source).map(|page| (page.markdown, page.title)).map_err(issue)?
-        }
-        _ => (source, None),
-    };
-    let headings = match kind {
-        DocumentKind::Markdown | DocumentKind::Html => markdown::headings(&text),
-        DocumentKind::Text | DocumentKind::Code(_) => Vec::new(),
-    };
-    let title = title_of(&headings, page_title, &entry.relative);
-    let has_lines = kind != DocumentKind::Html;
-    let (path, relative) = (entry.path.clone(), entry.relative.clone());
-    Ok(Document { path, relative, kind, title, text, headings, hash, has_lines })
+/// A file's bytes, before anything was made of them.
+pub struct Source<'e> {
+    entry: &'e FileEntry,
+    bytes: Vec<u8>,
+    pub hash: ContentHash,
 }
 
-/// The kind that a file's name promises; what is not known is plain text.
-pub fn kind_of(path: &Path) -> DocumentKind {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    match extension.to_ascii_lowercase().as_str() {
-        "md" | "markdown" | "mdx" | "mkd" => DocumentKind::Markdown,
-        "html" | "htm" | "xhtml" => DocumentKind::Html,
-        "c" | "h" => DocumentKind::Code(Language::C),
-        "go" => DocumentKind::Code(Language::Go),
-        "js" | "mjs" | "cjs" | "jsx" => DocumentKind::Code(Language::JavaScript),
-        "py" | "pyi" => DocumentKind::Code(Language::Python),
-        "rs" => DocumentKind::Code(Language::Rust),
-        _ => DocumentKind::Text,
+impl Source<'_> {
+    /// Names this content and the readers of this version: what failed under this name would fail again.
+    pub fn attempt(&self) -> ContentHash {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.hash.0).update(&READERS.to_le_bytes());
+        // The same content may be read as another format under another name.
+        hasher.update(self.entry.relative.extension().unwrap_or_default().as_encoded_bytes());
+        ContentHash(*hasher.finalize().as_bytes())
     }
 }
 
-fn title_of(headings: &[Heading], page_title: Option<String>, relative: &Path) -> String {
+/// Reads the bytes of a file that the walk found.
+///
+/// # Errors
+/// The reason, in words for the user, when the file has grown over the limit, is no longer a plain file or cannot be
+/// read. Never blocks, whatever the path has become since the walk.
+pub fn open<'e>(entry: &'e FileEntry, settings: &CorpusSettings) -> Result<Source<'e>, ReadIssue> {
+    let bytes = bytes_of(&entry.path, settings).map_err(|reason| ReadIssue {
+        path: entry.path.clone(),
+        reason,
+        attempt: None,
+    })?;
+    let hash = ContentHash(*blake3::hash(&bytes).as_bytes());
+    Ok(Source { entry, bytes, hash })
+}
+
+/// Reads files, several at a time from several threads. What it keeps between files are the processes behind the
+/// fence; they end with it.
+pub struct Readers {
+    fence: Fence,
+}
+
+impl Readers {
+    pub fn new(settings: &CorpusSettings) -> Self {
+        Self { fence: Fence::new(settings.reader_program.clone()) }
+    }
+
+    /// The same, where a document may take another time than usual, by the clock.
+    pub fn with_time(settings: &CorpusSettings, most_time: Duration) -> Self {
+        Self { fence: Fence::new(settings.reader_program.clone()).with_time(most_time) }
+    }
+
+    /// Finds the text and its structure. A file without anything but white space is a document without text to cut.
+    ///
+    /// # Errors
+    /// The reason, in words for the user, when the file is not text, cannot be converted, or takes more time or memory
+    /// than a file may.
+    pub fn read(&self, source: Source) -> Result<Document, ReadIssue> {
+        let attempt = source.attempt();
+        let Source { entry, bytes, hash } = source;
+        let format = Format::of(&entry.relative, &bytes);
+        let converted = match format.is_fenced() {
+            true => self.fence.convert(format, &entry.relative, bytes),
+            false => formats::convert(&entry.relative, bytes).map_err(Refusal::lasting),
+        };
+        match converted {
+            Ok(converted) => Ok(document(entry, hash, converted)),
+            Err(Refusal { reason, is_lasting }) => {
+                Err(ReadIssue { path: entry.path.clone(), reason, attempt: is_lasting.then_some(attempt) })
+            }
+        }
+    }
+}
+
+/// Opens and reads one file.
+///
+/// # Errors
+/// As for [`open`] and [`Readers::read`].
+pub fn read(entry: &FileEntry, settings: &CorpusSettings) -> Result<Document, ReadIssue> {
+    Readers::new(settings).read(open(entry, settings)?)
+}
+
+fn document(entry: &FileEntry, hash: ContentHash, converted: Converted) -> Document {
+    let Converted { kind, text, headings, title, pages, rows, has_lines, incomplete } = converted;
+    let title = title_of(&headings, title, &entry.relative);
+    let (path, relative) = (entry.path.clone(), entry.relative.clone());
+    Document { path, relative, kind, title, text, headings, pages, rows, hash, has_lines, incomplete }
+}
+
+fn title_of(headings: &[Heading], own: Option<String>, relative: &Path) -> String {
     let heading = headings.iter().map(|heading| heading.text.clone()).find(|text| !text.is_empty());
-    heading.or(page_title).unwrap_or_else(|| label::plain(&file_name(relative), TITLE_CHARACTERS))
+    own.or(heading).unwrap_or_else(|| label::plain(&file_name(relative), TITLE_CHARACTERS))
 }
 
 /// A path's last part as text.
@@ -108,61 +154,4 @@ fn why_unopened(path: &Path, error: &io::Error) -> String {
         Ok(metadata) if !metadata.is_file() => "skipped: not a file".to_owned(),
         _ => walk::unreadable(error),
     }
-}
-
-/// The text that the bytes stand for, or why they are none.
-fn decode(bytes: Vec<u8>) -> Result<String, String> {
-    if bytes.starts_with(b"%PDF-") {
-        return Err("skipped: PDF files are not read".to_owned());
-    }
-    let text = match bytes.as_slice() {
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        [0xef, 0xbb, 0xbf, rest @ ..] => utf8(rest.to_vec()),
-        _ => utf8(bytes),
-    };
-    let text = text.ok_or("skipped: not text")?;
-    Ok(if text.contains("\r\n") { text.replace("\r\n", "\n") } else { text })
-}
-
-/// `None` where the bytes are not mostly UTF-8 text.
-fn utf8(bytes: Vec<u8>) -> Option<String> {
-    if bytes.iter().take(PROBE_BYTES).any(|&byte| byte == 0) {
-        return None;
-    }
-    let strange = strange_bytes(&bytes);
-    if strange * STRANGE_BYTES_ONE_IN > bytes.len() {
-        return None;
-    }
-    Some(match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
-}
-
-/// Bytes that are not part of UTF-8, and control characters that text files do not hold.
-fn strange_bytes(bytes: &[u8]) -> usize {
-    let control = |byte: &u8| matches!(byte, 0..=8 | 14..=26 | 28..=31 | 127);
-    bytes
-        .utf8_chunks()
-        .map(|chunk| chunk.invalid().len() + chunk.valid().bytes().filter(control).count())
-        .sum()
-}
-
-/// `None` where the units are not mostly text: a file may begin with these two bytes by chance.
-fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
-    let pairs = bytes.chunks_exact(2);
-    let odd = pairs.remainder().len();
-    let units = pairs.map(|pair| unit([pair[0], pair[1]]));
-    let (mut text, mut count, mut strange) = (String::with_capacity(bytes.len()), 0, odd);
-    for character in char::decode_utf16(units) {
-        let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
-        count += 1;
-        strange += usize::from(character == char::REPLACEMENT_CHARACTER || character == '\0');
-        text.push(character);
-    }
-    if odd > 0 {
-        text.push(char::REPLACEMENT_CHARACTER);
-    }
-    (strange * STRANGE_BYTES_ONE_IN <= count + odd * STRANGE_BYTES_ONE_IN).then_some(text)
 }

@@ -10,7 +10,7 @@ use std::{collections::HashMap, ops::Range};
 use text_splitter::{ChunkConfig, CodeSplitter, MarkdownSplitter, TextSplitter};
 
 use super::{
-    Chunk, ChunkId, Document, DocumentKind, TokenCounter, code,
+    Chunk, ChunkId, Document, DocumentKind, Mark, TokenCounter, code,
     label::{self, Label},
     measure::{Measure, boundary_before},
     read,
@@ -214,12 +214,34 @@ impl Cutter<'_> {
             id: ChunkId::of(&text),
             span,
             lines,
-            page: None,
-            heading: path.to_vec(),
+            page: self.page_at(shown.start),
+            heading: path.iter().cloned().chain(self.rows_in(shown)).collect(),
             label: label.text.clone(),
             tokens: (self.count)(&text),
             text,
         }
+    }
+
+    /// The page of a byte; the first page for what stands before it.
+    fn page_at(&self, offset: usize) -> Option<u32> {
+        let pages = &self.document.pages;
+        mark_at(pages, offset).or(pages.first()).map(|page| page.number)
+    }
+
+    /// `rows 2–41`, for a part of one table. Not part of the label: a row that is put in would make other chunks of all
+    /// below it.
+    fn rows_in(&self, span: Range<usize>) -> Option<String> {
+        let rows = &self.document.rows;
+        let begin = |offset: usize| rows.partition_point(|row| row.offset < offset);
+        let rows = match &rows[begin(span.start)..begin(span.end)] {
+            // A row so long that it was cut.
+            [] => std::slice::from_ref(mark_at(rows, span.start)?),
+            begun => begun,
+        };
+        let [first, last] = [rows.first()?.number, rows.last()?.number];
+        let is_one_table = rows.windows(2).all(|pair| pair[0].number < pair[1].number);
+        is_one_table
+            .then(|| if first == last { format!("row {last}") } else { format!("rows {first}–{last}") })
     }
 
     /// The line of a byte, from 1.
@@ -227,6 +249,11 @@ impl Cutter<'_> {
         let line = self.line_starts.partition_point(|&start| start <= offset);
         u32::try_from(line).unwrap_or(u32::MAX)
     }
+}
+
+/// The last of `marks` at or before a byte.
+fn mark_at(marks: &[Mark], offset: usize) -> Option<&Mark> {
+    marks.partition_point(|mark| mark.offset <= offset).checked_sub(1).map(|at| &marks[at])
 }
 
 /// The capacity that cuts `tokens` into pieces of about the same size, with some freedom for where to cut.

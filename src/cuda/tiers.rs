@@ -12,12 +12,12 @@ use super::{
     arena::{DevicePool, PinnedPool, PoolUsage},
     segment::{DeviceSegment, HostMemory, HostSegment},
 };
-use crate::{config::CacheDtype, model::kv::KvShape, store::key::SegmentId};
+use crate::{config::CacheDtype, model::kv::KvShape, store::key::KvKey};
 
 /// Segments by what they belong to, with the order of their use.
 #[derive(Debug)]
 struct Recent<S> {
-    kept: HashMap<SegmentId, Entry<S>>,
+    kept: HashMap<KvKey, Entry<S>>,
     /// Counts uses.
     clock: u64,
 }
@@ -35,19 +35,19 @@ impl<S> Default for Recent<S> {
 }
 
 impl<S> Recent<S> {
-    fn get(&mut self, id: SegmentId) -> Option<Arc<S>> {
+    fn get(&mut self, id: KvKey) -> Option<Arc<S>> {
         self.clock += 1;
         let entry = self.kept.get_mut(&id)?;
         entry.used = self.clock;
         Some(entry.segment.clone())
     }
 
-    fn insert(&mut self, id: SegmentId, segment: Arc<S>) {
+    fn insert(&mut self, id: KvKey, segment: Arc<S>) {
         self.clock += 1;
         self.kept.insert(id, Entry { segment, used: self.clock });
     }
 
-    fn remove(&mut self, id: SegmentId) {
+    fn remove(&mut self, id: KvKey) {
         self.kept.remove(&id);
     }
 
@@ -82,7 +82,7 @@ impl HostTier {
         Self { pool, recent: Mutex::default() }
     }
 
-    pub fn get(&self, id: SegmentId) -> Option<Arc<HostSegment>> {
+    pub fn get(&self, id: KvKey) -> Option<Arc<HostSegment>> {
         self.recent().get(id)
     }
 
@@ -95,13 +95,13 @@ impl HostTier {
     }
 
     /// Keeps a segment whose memory came from [`Self::allocate`]; another one is not kept.
-    pub fn keep(&self, id: SegmentId, segment: Arc<HostSegment>) {
+    pub fn keep(&self, id: KvKey, segment: Arc<HostSegment>) {
         if segment.is_pinned() {
             self.recent().insert(id, segment);
         }
     }
 
-    pub fn remove(&self, id: SegmentId) {
+    pub fn remove(&self, id: KvKey) {
         self.recent().remove(id);
     }
 
@@ -132,7 +132,7 @@ impl DeviceTier {
         Self { pool, recent: Mutex::default() }
     }
 
-    pub fn get(&self, id: SegmentId) -> Option<Arc<DeviceSegment>> {
+    pub fn get(&self, id: KvKey) -> Option<Arc<DeviceSegment>> {
         self.recent().get(id)
     }
 
@@ -146,11 +146,11 @@ impl DeviceTier {
     }
 
     /// Keeps a segment that came from [`Self::allocate`] and is filled.
-    pub fn keep(&self, id: SegmentId, segment: Arc<DeviceSegment>) {
+    pub fn keep(&self, id: KvKey, segment: Arc<DeviceSegment>) {
         self.recent().insert(id, segment);
     }
 
-    pub fn remove(&self, id: SegmentId) {
+    pub fn remove(&self, id: KvKey) {
         self.recent().remove(id);
     }
 
@@ -172,10 +172,14 @@ impl DeviceTier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus::ChunkId;
+    use crate::{
+        corpus::ChunkId,
+        store::key::{Fingerprint, SegmentId},
+    };
 
-    fn id(number: u8) -> SegmentId {
-        SegmentId::Chunk(ChunkId([number; 32]))
+    fn id(number: u8) -> KvKey {
+        let fingerprint = Fingerprint::from_hex(&"0a".repeat(32)).expect("it is hexadecimal");
+        KvKey { fingerprint, segment: SegmentId::Chunk(ChunkId([number; 32])) }
     }
 
     #[test]

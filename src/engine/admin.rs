@@ -4,18 +4,21 @@ use std::{collections::HashSet, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use super::cache_report::{CacheShare, CollectionCache, FileCache, cache_by_collection, cache_by_file};
 pub use super::{
     chats::{ChatMessage, chat, chat_messages, chat_to_resume, chats, delete_chat, find_chats, rename_chat},
     doctor::doctor,
+    private::keep_private,
     protocol::{Chat, ChatId, ChatSummary},
     sample::sample_corpus,
 };
 use super::{
     compute::{expected_name, load_on_cpu},
-    protocol::Failure,
-    resources::fingerprint,
+    protocol::{Failure, FailureKind},
+    resources::fingerprints,
     visible::visible,
 };
+pub use crate::store::collect::{Amount, Collected};
 pub use crate::store::maintain::{Outdated, Pruned as PruneReport, Verification as CacheVerification};
 use crate::{
     catalogue::Catalogue,
@@ -23,6 +26,7 @@ use crate::{
     corpus::ChunkId,
     model::hub::{self, FoundModel, PullEvent},
     store::{
+        collect::{self, Collect},
         key::Fingerprint,
         maintain::{self, Prune},
     },
@@ -106,15 +110,15 @@ pub enum CheckStatus {
     Problem,
 }
 
-/// The caches on disk, by model and prefix.
+/// The caches on disk by model and prefix, most bytes first.
 pub fn cache_list(config: &Config) -> Result<CacheListing, Failure> {
     let data = &config.paths.data;
     let mut catalogue = Catalogue::open(data)?;
-    let current = current_fingerprint(config);
-    let groups: Vec<CacheGroup> = maintain::list(data, &mut catalogue)?
+    let current = current_fingerprints(config);
+    let mut groups: Vec<CacheGroup> = maintain::list(data, &mut catalogue)?
         .into_iter()
         .map(|group| CacheGroup {
-            current: current.is_some_and(|current| current.to_string() == group.fingerprint),
+            current: current.iter().any(|current| current.to_string() == group.fingerprint),
             fingerprint: group.fingerprint,
             model: group.model.map(|name| visible(&name).into_owned()),
             segments: group.segments,
@@ -123,6 +127,7 @@ pub fn cache_list(config: &Config) -> Result<CacheListing, Failure> {
             last_used: group.last_used,
         })
         .collect();
+    groups.sort_by(|a, b| (b.bytes, &a.fingerprint).cmp(&(a.bytes, &b.fingerprint)));
     Ok(CacheListing {
         directory: data.join("kv"),
         budget_bytes: config.store.disk_bytes,
@@ -148,15 +153,36 @@ pub fn cache_prune(config: &Config, scope: PruneScope) -> Result<PruneReport, Fa
     let indexed: HashSet<ChunkId> = catalogue.chunk_list()?.into_iter().map(|chunk| chunk.id).collect();
     let what = match scope {
         PruneScope::All => Prune::All,
-        PruneScope::Unused => Prune::Unused { current: current_fingerprint(config), indexed: &indexed },
+        PruneScope::Unused => Prune::Unused { current: &current_fingerprints(config), indexed: &indexed },
     };
     Ok(maintain::prune(data, &mut catalogue, what)?)
 }
 
-/// The configured model's, when it is on this machine and can be used.
-fn current_fingerprint(config: &Config) -> Option<Fingerprint> {
-    let (model, _) = load_on_cpu(config).ok()?;
-    Some(fingerprint(&model, &config.model, &expected_name(config)))
+/// Brings the cache within its budget and removes what nobody can use; with `dry_run`, says what that would be.
+///
+/// # Errors
+/// Also when caches of other models are to go and the model in use cannot be told.
+pub fn cache_collect(config: &Config, only_current: bool, dry_run: bool) -> Result<Collected, Failure> {
+    let data = &config.paths.data;
+    let mut catalogue = Catalogue::open(data)?;
+    let indexed: HashSet<ChunkId> = catalogue.chunk_list()?.into_iter().map(|chunk| chunk.id).collect();
+    let current = current_fingerprints(config);
+    if only_current && current.is_empty() {
+        return Err(Failure::new(
+            FailureKind::NoModel,
+            "which caches belong to other models cannot be told: the configured model is not on this machine",
+            "Run `gibbon model pull` first, or leave --all-models out.",
+        ));
+    }
+    let budget = config.store.disk_bytes;
+    let by = Collect { budget, indexed: &indexed, current: &current, only_current, dry_run };
+    Ok(collect::collect(data, &mut catalogue, by)?)
+}
+
+/// Those of the configured model with each system prompt, when it is on this machine and can be used; else none.
+fn current_fingerprints(config: &Config) -> Vec<Fingerprint> {
+    let Ok((model, _)) = load_on_cpu(config) else { return Vec::new() };
+    fingerprints(&model, config, &expected_name(config)).unwrap_or_default()
 }
 
 /// Makes sure that the configured model is on this machine, fetching it when it is not.

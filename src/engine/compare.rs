@@ -6,7 +6,7 @@ use super::{
     answer::{Asking, check_fits, encode_chunk},
     divergence::divergence,
     protocol::*,
-    resources::Resources,
+    resources::{Loaded, Resources},
     retrieve::{Retrieval, Wanted, retrieve},
     visible::visible,
 };
@@ -39,21 +39,23 @@ pub(super) fn compare(
             "Name at least one strategy and one run.",
         ));
     }
-    let settings = resources.config.answer.clone();
+    let settings = resources.config.answer_for(&request.selection.collections);
+    let prompt = &settings.system_prompt;
     let max_tokens = request.max_tokens.unwrap_or(settings.max_tokens);
     let wanted = Wanted {
         question: &request.question,
         chunks: request.chunks.unwrap_or(settings.chunks),
         max_tokens,
         selection: &request.selection,
+        system_prompt: prompt,
     };
-    resources.loaded()?;
+    resources.loaded_for(prompt)?;
     let first = retrieve(resources, &wanted)?;
     for message in &first.warnings {
         warn(request.id, message, emit);
     }
     emit(Event::Retrieved { id: request.id, chunks: first.sources.clone() });
-    encode_missing(resources, request, &first, cancelled, emit)?;
+    encode_missing(resources.loaded_for(prompt)?, request, &first, cancelled, emit)?;
 
     let mut rows: Vec<Row> = unique(&request.strategies)
         .into_iter()
@@ -77,7 +79,7 @@ pub(super) fn compare(
                     }
                 },
             };
-            match asking.answer(resources.loaded()?, &settings, &retrieval, started) {
+            match asking.answer(resources.loaded_for(prompt)?, &settings, &retrieval, started) {
                 Ok((answer, _)) if answer.stop == StopReason::Cancelled => return Err(Failure::cancelled()),
                 Ok((answer, logits)) => {
                     if row.runs.is_empty() {
@@ -101,14 +103,13 @@ pub(super) fn compare(
 }
 
 fn encode_missing(
-    resources: &mut Resources,
+    loaded: &mut Loaded,
     request: &CompareRequest,
     retrieval: &Retrieval,
     cancelled: Cancelled,
     emit: &dyn Fn(Event),
 ) -> Result<(), Failure> {
     let mut note = |message: String| warn(request.id, &message, emit);
-    let loaded = resources.loaded()?;
     let model = loaded.model.clone();
     let query = model.prompt.query(&request.question, &model.tokenizer)?.len();
     let uses_caches = |strategy: &Strategy| {

@@ -27,6 +27,9 @@ struct Standing {
     paused: bool,
     /// A question is being answered.
     gives_way: bool,
+    /// Another process answers a question.
+    gives_way_elsewhere: bool,
+    on_battery: bool,
 }
 
 impl Control {
@@ -44,6 +47,19 @@ impl Control {
 
     pub fn set_gives_way(&self, gives_way: bool) {
         self.change(|standing| standing.gives_way = gives_way);
+    }
+
+    /// Takes note of a question that another process answers; true where that is news.
+    pub fn set_gives_way_elsewhere(&self, gives_way: bool) -> bool {
+        let before = self.standing().gives_way_elsewhere;
+        if before != gives_way {
+            self.change(|standing| standing.gives_way_elsewhere = gives_way);
+        }
+        before != gives_way
+    }
+
+    pub fn set_on_battery(&self, on_battery: bool) {
+        self.change(|standing| standing.on_battery = on_battery);
     }
 
     /// Why the request should not go on now. A cancelled one is not held: it ends.
@@ -76,7 +92,10 @@ impl Control {
         match standing {
             _ if self.is_cancelled() => None,
             Standing { paused: true, .. } => Some(Hold::Paused),
-            Standing { gives_way: true, .. } => Some(Hold::Question),
+            Standing { gives_way: true, .. } | Standing { gives_way_elsewhere: true, .. } => {
+                Some(Hold::Question)
+            }
+            Standing { on_battery: true, .. } => Some(Hold::Battery),
             _ => None,
         }
     }

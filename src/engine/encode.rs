@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     answer::encode_chunks,
+    collections::{PromptChunks, chunks_by_prompt},
     control::Control,
     keeper::Events,
     protocol::{
@@ -18,7 +19,11 @@ use super::{
     resources::Resources,
     visible::visible,
 };
-use crate::{catalogue::ChunkSummary, corpus::ChunkId, store::key::SegmentId};
+use crate::{
+    catalogue::ChunkSummary,
+    corpus::ChunkId,
+    store::key::{Fingerprint, SegmentId},
+};
 
 /// Tokens below which an encoding says nothing about how fast this machine is.
 const MEASURED_TOKENS: usize = 256;
@@ -28,7 +33,13 @@ const MEASURED_TOKENS: usize = 256;
 pub(super) struct EncodeJob {
     id: RequestId,
     report: IndexReport,
-    pending: VecDeque<ChunkSummary>,
+    pending: VecDeque<Pending>,
+    /// The system prompts that chunks are encoded after.
+    prompts: Vec<String>,
+    /// The one of them that is being encoded after.
+    prompt: usize,
+    /// The caches of all these prompts: encoding ahead of questions pushes out nothing of them.
+    fingerprints: Vec<Fingerprint>,
     total_tokens: u64,
     done_tokens: u64,
     control: Arc<Control>,
@@ -40,34 +51,52 @@ pub(super) struct EncodeJob {
     cache_bytes: u64,
 }
 
+/// A chunk without a cache after one of the prompts.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    /// Among the job's.
+    prompt: usize,
+    chunk: ChunkSummary,
+}
+
 impl EncodeJob {
-    /// Lists what is missing.
+    /// Lists what is missing: what belongs to collections with a prompt of their own, after that; all else after the
+    /// configuration's, which comes first.
     pub fn new(
         resources: &mut Resources,
         request: &IndexRequest,
         report: IndexReport,
         control: Arc<Control>,
     ) -> Result<Self, Failure> {
-        let chunks = match resources.reader() {
-            Ok(reader) => reader.chunks()?,
+        let wanted = match chunks_by_prompt(resources) {
+            Ok(wanted) => wanted,
             Err(failure) if failure.kind == FailureKind::NoDocuments => Vec::new(),
             Err(failure) => return Err(failure),
         };
-        let store = &resources.loaded()?.store;
-        let cached: HashSet<SegmentId> = store.cached()?.into_iter().collect();
-        let missing = |chunk: &ChunkSummary| !cached.contains(&SegmentId::Chunk(chunk.id));
+        let (mut pending, mut prompts) = (VecDeque::new(), Vec::new());
+        for PromptChunks { system_prompt, chunks } in wanted.into_iter().filter(|w| !w.chunks.is_empty()) {
+            let store = &resources.loaded_for(&system_prompt)?.store;
+            let cached: HashSet<SegmentId> = store.cached()?.into_iter().collect();
+            let missing = chunks.into_iter().filter(|chunk| !cached.contains(&SegmentId::Chunk(chunk.id)));
+            pending.extend(missing.map(|chunk| Pending { prompt: prompts.len(), chunk }));
+            prompts.push(system_prompt);
+        }
+        let fingerprints = resources.fingerprints()?;
         let mut job = Self {
             id: request.id,
             report,
-            pending: chunks.into_iter().filter(missing).collect(),
+            pending,
+            prompts,
+            prompt: 0,
+            fingerprints,
             total_tokens: 0,
             done_tokens: 0,
             control,
             told_hold: None,
             busy: Duration::ZERO,
-            cache_bytes: store.usage()?.bytes,
+            cache_bytes: resources.loaded()?.store.usage()?.bytes,
         };
-        job.total_tokens = job.pending.iter().map(|chunk| chunk.tokens as u64).sum();
+        job.total_tokens = job.pending.iter().map(|pending| pending.chunk.tokens as u64).sum();
         if !request.encode {
             job.leave();
         }
@@ -92,7 +121,7 @@ impl EncodeJob {
         Ok(EncodeEstimate {
             chunks: self.pending.len(),
             tokens: self.total_tokens,
-            bytes: self.pending.iter().map(|chunk| store.file_bytes(chunk.tokens)).sum(),
+            bytes: self.pending.iter().map(|pending| store.file_bytes(pending.chunk.tokens)).sum(),
             free_bytes: usage.budget.saturating_sub(usage.bytes),
             seconds: speed.map(|speed| self.total_tokens as f64 / speed),
         })
@@ -103,12 +132,11 @@ impl EncodeJob {
         !self.pending.is_empty()
     }
 
-    pub fn id(&self) -> RequestId {
-        self.id
-    }
-
-    pub fn control(&self) -> &Control {
-        &self.control
+    /// What was done; the rest is left to another job.
+    pub fn into_report(self) -> IndexReport {
+        let encode_seconds = if self.report.chunks_encoded > 0 { self.busy.as_secs_f64() } else { 0.0 };
+        let seconds = self.report.seconds + self.busy.as_secs_f64();
+        IndexReport { encode_seconds, seconds, ..self.report }
     }
 
     /// False while the run is paused.
@@ -148,12 +176,8 @@ impl EncodeJob {
     }
 
     /// Encodes the next chunks: one, or as many side by side as a GPU takes at once.
-    fn encode(
-        &mut self,
-        next: ChunkSummary,
-        resources: &mut Resources,
-        events: &Events,
-    ) -> Result<(), Failure> {
+    fn encode(&mut self, next: Pending, resources: &mut Resources, events: &Events) -> Result<(), Failure> {
+        let prompt = next.prompt;
         let batch = self.batch(next, resources)?;
         if batch.is_empty() {
             return Ok(());
@@ -164,7 +188,7 @@ impl EncodeJob {
             tracing::warn!("{message}");
             drop(events.send(Event::Warning { id: Some(self.id), message }));
         };
-        let loaded = resources.loaded()?;
+        let loaded = resources.loaded_for(&self.prompts[prompt])?;
         let cancelled = || control.is_cancelled();
         let texts: Vec<(ChunkId, &str)> =
             batch.iter().map(|(chunk, text)| (chunk.id, text.as_str())).collect();
@@ -180,7 +204,7 @@ impl EncodeJob {
             // The next step sees the switch.
             Err(failure) if failure.kind == FailureKind::Cancelled => {
                 for (chunk, _) in batch.into_iter().rev() {
-                    self.pending.push_front(chunk);
+                    self.pending.push_front(Pending { prompt, chunk });
                 }
                 Ok(())
             }
@@ -188,18 +212,21 @@ impl EncodeJob {
         }
     }
 
-    /// The chunks to be encoded together, with their texts: `next` and what follows it, as far as they have no cache yet,
-    /// are still there, and find room. None, and nothing pending any more, where not even `next` finds room.
+    /// The chunks to be encoded together, with their texts: `next` and what follows it after the same prompt, as far as
+    /// they have no cache yet, are still there, and find room. None, and nothing pending any more, where not even `next`
+    /// finds room.
     fn batch(
         &mut self,
-        next: ChunkSummary,
+        next: Pending,
         resources: &mut Resources,
     ) -> Result<Vec<(ChunkSummary, String)>, Failure> {
-        let (mut batch, mut tokens, mut next) = (Vec::new(), 0, Some(next));
+        let prompt = next.prompt;
+        self.turn_to(prompt, resources)?;
+        let (mut batch, mut tokens, mut next) = (Vec::new(), 0, Some(next.chunk));
         while let Some(chunk) = next.take() {
-            let loaded = resources.loaded()?;
-            if loaded.cannot_write() || !loaded.has_room(tokens + chunk.tokens)? {
-                self.pending.push_front(chunk);
+            let loaded = resources.loaded_for(&self.prompts[prompt])?;
+            if loaded.cannot_write() || !loaded.has_room(tokens + chunk.tokens, &self.fingerprints)? {
+                self.pending.push_front(Pending { prompt, chunk });
                 if batch.is_empty() {
                     self.leave();
                 }
@@ -214,11 +241,22 @@ impl EncodeJob {
                 tokens += chunk.tokens;
                 batch.push((chunk, record.chunk.text));
             }
-            if self.pending.front().is_some_and(|chunk| tokens + chunk.tokens <= most) {
-                next = self.pending.pop_front();
+            let fits = |pending: &Pending| pending.prompt == prompt && tokens + pending.chunk.tokens <= most;
+            if self.pending.front().is_some_and(fits) {
+                next = self.pending.pop_front().map(|pending| pending.chunk);
             }
         }
         Ok(batch)
+    }
+
+    /// Goes over to the caches of another prompt. Those of the one before are written first: what waits there is not
+    /// counted when room is looked for.
+    fn turn_to(&mut self, prompt: usize, resources: &mut Resources) -> Result<(), Failure> {
+        if prompt != self.prompt {
+            resources.loaded_for(&self.prompts[self.prompt])?.wait();
+            self.prompt = prompt;
+        }
+        Ok(())
     }
 
     /// Says how far the encoding has come.
@@ -242,12 +280,13 @@ impl EncodeJob {
     }
 
     fn end(&mut self, resources: &mut Resources, began: Instant) -> Result<IndexReport, Failure> {
-        let loaded = resources.loaded()?;
-        loaded.written().map_err(|reason| {
-            let hint = "Make room on the disk or lower --budget, then run `gibbon index` again: it goes on where it was.";
-            Failure::new(FailureKind::Storage, reason, hint)
-        })?;
-        self.report.cache_bytes = loaded.store.usage()?.bytes;
+        for prompt in &self.prompts {
+            resources.loaded_for(prompt)?.written().map_err(|reason| {
+                let hint = "Make room on the disk or lower --budget, then run `gibbon index` again: it goes on where it was.";
+                Failure::new(FailureKind::Storage, reason, hint)
+            })?;
+        }
+        self.report.cache_bytes = resources.loaded()?.store.usage()?.bytes;
         let seconds = (self.busy + began.elapsed()).as_secs_f64();
         if self.report.chunks_encoded > 0 {
             self.report.encode_seconds = seconds;

@@ -108,7 +108,12 @@ impl From<IndexError> for Failure {
         let (kind, hint) = match error {
             IndexError::NothingIndexed => return nothing_indexed(),
             IndexError::Catalogue(error) => return error.into(),
-            IndexError::Busy { .. } => (FailureKind::Busy, None),
+            IndexError::Busy { .. } => (
+                FailureKind::Busy,
+                Some(
+                    "`gibbon status` shows how far it is, and `gibbon index --stop` ends it; questions are answered meanwhile.",
+                ),
+            ),
             IndexError::Damaged { .. } | IndexError::Full { .. } => (FailureKind::Storage, None),
             IndexError::Write { .. } | IndexError::Io { .. } => (
                 FailureKind::Storage,
@@ -165,6 +170,15 @@ pub(super) fn index_behind() -> Failure {
     )
 }
 
+/// There is nothing to watch.
+pub(super) fn nothing_to_watch() -> Failure {
+    Failure::new(
+        FailureKind::NoDocuments,
+        "there is nothing to watch: no folder was added yet",
+        "`gibbon index FOLDER --watch` adds one.",
+    )
+}
+
 /// No word of the question is in any document.
 pub(super) fn nothing_found() -> Failure {
     Failure::new(
@@ -179,7 +193,7 @@ pub(super) fn nothing_selected() -> Failure {
     Failure::new(
         FailureKind::NoMatch,
         "nothing that this question may draw on has a word of it",
-        "Ask in more files, or take back the chunks that were dropped.",
+        "Ask in more files or collections, or take back the chunks that were dropped.",
     )
 }
 

@@ -1,6 +1,9 @@
 //! The model on a GPU: its weights, and segments kept in its memory and in page-locked memory between questions.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::{protocol::Failure, resources::Loaded};
 use crate::{
@@ -22,7 +25,10 @@ use crate::{
         session::Cancelled,
         weights::Weights,
     },
-    store::{LoadError, SegmentFile, SegmentSource, Store, key::SegmentId},
+    store::{
+        LoadError, SegmentFile, SegmentSource, Store,
+        key::{KvKey, SegmentId},
+    },
 };
 
 /// Tokens encoded together, beyond which a question would have to wait too long.
@@ -34,7 +40,8 @@ pub(super) struct GpuModel {
     dtype: CacheDtype,
     host: HostTier,
     device: DeviceTier,
-    prefix: Mutex<Option<Arc<DeviceSegment>>>,
+    /// By what names the caches that belong to each.
+    prefixes: Mutex<HashMap<KvKey, Arc<DeviceSegment>>>,
 }
 
 /// Where a chunk's segment was found.
@@ -68,7 +75,7 @@ impl GpuModel {
             dtype,
             host: HostTier::new(PinnedPool::new(gpu.clone(), host)),
             device: DeviceTier::new(DevicePool::new(gpu, device)),
-            prefix: Mutex::default(),
+            prefixes: Mutex::default(),
         })
     }
 
@@ -103,8 +110,9 @@ impl GpuModel {
         cancelled: Cancelled,
         note: &mut dyn FnMut(String),
     ) -> Result<Arc<DeviceSegment>, Failure> {
-        let mut slot = self.prefix.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(prefix) = &*slot {
+        let key = loaded.store.key(SegmentId::Prefix);
+        let mut prefixes = self.prefixes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(prefix) = prefixes.get(&key) {
             return Ok(prefix.clone());
         }
         let segment = match loaded.store.load(SegmentId::Prefix) {
@@ -120,17 +128,18 @@ impl GpuModel {
             }
         };
         let prefix = self.or_without_tier(|| self.network.upload(&segment))?;
-        *slot = Some(prefix.clone());
+        prefixes.insert(key, prefix.clone());
         Ok(prefix)
     }
 
     /// Looks for segments, in the GPU's memory first, then in page-locked memory, then for their files.
     pub fn find(&self, store: &Store, ids: &[SegmentId]) -> Vec<Found> {
-        let in_memory = |id: &SegmentId| match (self.device.get(*id), self.host.get(*id)) {
-            (Some(segment), _) => Some(Found::Device(segment)),
-            (None, Some(segment)) => Some(Found::Host(segment)),
-            (None, None) => None,
-        };
+        let in_memory =
+            |id: &SegmentId| match (self.device.get(store.key(*id)), self.host.get(store.key(*id))) {
+                (Some(segment), _) => Some(Found::Device(segment)),
+                (None, Some(segment)) => Some(Found::Host(segment)),
+                (None, None) => None,
+            };
         let found: Vec<Option<Found>> = ids.iter().map(in_memory).collect();
         let missing: Vec<SegmentId> =
             ids.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(id, _)| *id).collect();
@@ -157,19 +166,19 @@ impl GpuModel {
     }
 
     /// Keeps what a session brought to the GPU and into memory.
-    pub fn keep(&self, ids: &[SegmentId], kept: Vec<(usize, Kept)>) {
+    pub fn keep(&self, store: &Store, ids: &[SegmentId], kept: Vec<(usize, Kept)>) {
         for (index, kept) in kept {
             match kept {
-                Kept::Device(segment) => self.device.keep(ids[index], Arc::new(segment)),
-                Kept::Host(segment) => self.host.keep(ids[index], Arc::new(segment)),
+                Kept::Device(segment) => self.device.keep(store.key(ids[index]), Arc::new(segment)),
+                Kept::Host(segment) => self.host.keep(store.key(ids[index]), Arc::new(segment)),
             }
         }
     }
 
     /// Forgets a segment in every memory.
-    pub fn forget(&self, id: SegmentId) {
-        self.device.remove(id);
-        self.host.remove(id);
+    pub fn forget(&self, store: &Store, id: SegmentId) {
+        self.device.remove(store.key(id));
+        self.host.remove(store.key(id));
     }
 
     /// Encodes chunks after the prefix, side by side, and keeps them in page-locked memory while there is room.
@@ -189,7 +198,7 @@ impl GpuModel {
         };
         let mut finished = |index: usize, segment: HostSegment| {
             let segment = Arc::new(segment);
-            self.host.keep(chunks[index].0, segment.clone());
+            self.host.keep(loaded.store.key(chunks[index].0), segment.clone());
             segments[index] = Some(segment);
         };
         Encoder::new(&self.network, Some(&prefix), self.dtype)?.with_batches_of(BATCH_TOKENS).encode(

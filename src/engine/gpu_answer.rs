@@ -65,7 +65,7 @@ impl Asking<'_> {
             });
             match result {
                 Ok(mut session) => {
-                    gpu.keep(&ids, session.take_kept()?);
+                    gpu.keep(&loaded.store, &ids, session.take_kept()?);
                     timings.prefill =
                         PrefillTiming { seconds: prefilling.elapsed().as_secs_f64(), tokens: query.len() };
                     for index in repaired {
@@ -76,7 +76,7 @@ impl Asking<'_> {
                 }
                 Err(CudaError::Segment { index, reason }) if repaired.len() < MOST_DAMAGED => {
                     note(loaded.store.discard_damaged(ids[index], &reason).to_string());
-                    gpu.forget(ids[index]);
+                    gpu.forget(&loaded.store, ids[index]);
                     repaired.insert(index);
                 }
                 Err(CudaError::ContextDoesNotFit { most_tokens, .. }) if ids.len() > 1 => {

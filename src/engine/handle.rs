@@ -11,10 +11,12 @@ use std::{
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
+    board::Board,
     control::Controls,
+    keeper::Events,
     lookup,
     protocol::*,
-    worker::{Message, Worker},
+    worker::{Message, Outbox, Worker},
 };
 use crate::config::Config;
 
@@ -36,8 +38,10 @@ impl Engine {
         let (commands, queue) = channel();
         let (lookups, requests) = channel();
         let (events, received) = unbounded_channel();
+        let events = Events::new(events, Board::default());
         let controls = Controls::default();
-        let worker = Worker::new(config.clone(), events.clone(), controls.clone(), commands.clone());
+        let own = Outbox::new(commands.clone());
+        let worker = Worker::new(config.clone(), events.clone(), controls.clone(), own);
         let threads = vec![
             std::thread::spawn(move || worker.run(&queue)),
             std::thread::spawn(move || lookup::run(&config, &requests, &events)),

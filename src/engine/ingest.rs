@@ -1,40 +1,61 @@
 //! Files to searchable chunks: walk, read, split, index. Runs beside the model's thread and never touches the model
 //! but for its tokenizer.
+//!
+//! Two threads work on a root: one reads and cuts batches of files, on all cores, the other writes what comes of them.
+
+mod examine;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    ops::Range,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use rayon::prelude::*;
 
+use self::examine::{Cutting, FileResult};
 use super::{
+    changes::Changes,
     control::Control,
-    protocol::{Event, Failure, FileIssue, IndexPhase, IndexReport, IndexRequest, Progress, RequestId, Unit},
+    failure::nothing_to_watch,
+    protocol::{
+        Event, Failure, FailureKind, FileIssue, IndexPhase, IndexReport, IndexRequest, Progress, RequestId,
+        Unit,
+    },
     visible::visible,
+    watch::WatchRoots,
 };
 use crate::{
-    catalogue::{FailedFile, FileRecord, FileUpdate, Root},
+    catalogue::{FailedFile, FileRecord, Root, RootKind, RootOutcome},
     config::Config,
     corpus::{
         FileEntry, ReadIssue,
-        read::read,
-        split::split,
-        walk::{Walk, WalkError, walk_telling},
+        collections::Collections,
+        read::{READERS, Readers},
+        walk::{Scope, Walk, WalkError, walk_telling},
     },
-    index::{Delta, Writer},
+    index::{Delta, Writer, WriterLock},
     model::tokenizer::Tokenizer,
     store::maintain,
 };
 
-/// Files that are read and split together; bounds the memory of a run.
-const BATCH_FILES: usize = 64;
+/// Files that are read and split together, and their bytes; bounds the memory of a run.
+const BATCH_FILES: usize = 256;
+const BATCH_BYTES: u64 = 8 << 20;
 /// The walk says how far it is each time that it has found so many files more.
 const WALK_STEP: usize = 64;
+/// Why a root is not looked at any more.
+const LEFT_BY_ITS_COLLECTION: &str = "it belongs to no collection any more (what is indexed of it stays; \
+    `gibbon index` with its path makes it a folder of its own, `--forget` takes it out)";
 /// Changes when documents are cut in another way than before, so that they are cut again.
-const SPLIT_FORMAT: &str = "split-1";
+const SPLIT_FORMAT: &str = "split-2";
 
 /// What an ingest run needs from the engine.
 pub(super) struct Surroundings<'a> {
@@ -43,6 +64,10 @@ pub(super) struct Surroundings<'a> {
     pub tokenizer: &'a Tokenizer,
     pub control: &'a Control,
     pub emit: &'a (dyn Fn(Event) + Sync),
+    /// The right to index.
+    pub lock: Arc<WriterLock>,
+    /// Told what to watch, where the request watches.
+    pub watch: Option<WatchRoots>,
 }
 
 impl Surroundings<'_> {
@@ -55,54 +80,151 @@ impl Surroundings<'_> {
     }
 }
 
+/// What an ingest run looks at.
+pub(super) enum Look {
+    Request(IndexRequest),
+    /// What may have changed since.
+    Changes(Changes),
+}
+
+/// What an ingest run did.
+pub(super) struct Ingested {
+    pub report: IndexReport,
+    /// Files that could not be read because they were being written.
+    pub again: Changes,
+}
+
 /// Brings the index up to date with the folders' files and says what that took. What was done before a cancellation
-/// stays done.
+/// stays done. `writer` is opened at the first run, and kept for the next.
 ///
 /// # Errors
-/// When a folder to add does not exist, another process is indexing, or the index cannot be written.
-pub(super) fn ingest(request: &IndexRequest, around: &Surroundings) -> Result<IndexReport, Failure> {
+/// When a folder to add does not exist, or the index cannot be written.
+pub(super) fn ingest(
+    look: &Look,
+    writer: &mut Option<Writer>,
+    around: &Surroundings,
+) -> Result<Ingested, Failure> {
     let started = Instant::now();
-    let mut writer = Writer::open(&around.config.paths.data)?;
+    let writer = match writer {
+        Some(writer) => writer,
+        none => none.insert(Writer::open_with(&around.config.paths.data, around.lock.clone())?),
+    };
     let mut report = IndexReport::default();
-    for path in &request.forget {
-        forget(&mut writer, path, around, &mut report)?;
-    }
-    let roots = roots_to_visit(&mut writer, request)?;
+    let collections = Collections::new(&around.config.collections);
+    let (roots, missing) = match look {
+        Look::Request(request) => roots_of(request, writer, &collections, around, &mut report)?,
+        Look::Changes(changes) => {
+            let roots = writer.catalogue().roots()?.into_iter();
+            let changed = roots.filter_map(|root| Some((changes.scope_of(&root)?, root)));
+            (changed.map(|(scope, root)| (root, scope)).collect(), Vec::new())
+        }
+    };
     let cache_bytes = writer.catalogue().cache_bytes()?;
     let chunks_cut = AtomicUsize::new(0);
-    let teller = Teller { around, cache_bytes, chunks_cut: &chunks_cut };
-    let mut run = Run { writer: &mut writer, around, teller, report: &mut report, held: Duration::ZERO };
-    for root in &roots {
+    let held = Mutex::new(Duration::ZERO);
+    let teller = Teller { around, cache_bytes, chunks_cut: &chunks_cut, held: &held };
+    let readers = Readers::new(&around.config.corpus);
+    let again = Changes::default();
+    let mut run = Run { writer, around, readers: &readers, collections, teller, report: &mut report, again };
+    // Of one that was indexed before, its visit says so.
+    for path in missing.iter().filter(|path| !roots.iter().any(|(root, _)| root.path == **path)) {
+        run.issue(path, "it is a path of a collection and does not exist; check the configuration file");
+    }
+    for (root, scope) in &roots {
         if around.is_cancelled() {
             break;
         }
-        run.visit(root)?;
+        run.visit(root, scope)?;
     }
-    let held = run.held;
-    remove_unreferenced_caches(&writer, around)?;
+    run.writer.flush()?;
+    let again = run.again;
+    writer.rest();
+    remove_unreferenced_caches(writer, around)?;
     report.cancelled = around.is_cancelled();
+    let held = *held.lock().unwrap_or_else(PoisonError::into_inner);
     report.seconds = started.elapsed().saturating_sub(held).as_secs_f64();
-    Ok(report)
+    Ok(Ingested { report, again })
 }
 
-/// The roots of the paths to add, each once; all known roots where there are no paths and nothing was forgotten.
-fn roots_to_visit(writer: &mut Writer, request: &IndexRequest) -> Result<Vec<Root>, Failure> {
-    if request.add.is_empty() {
-        let all = if request.forget.is_empty() { writer.catalogue().roots()? } else { Vec::new() };
-        return Ok(all);
+/// What is to be looked at, and paths of collections that do not exist.
+type Wanted = (Vec<(Root, Scope)>, Vec<PathBuf>);
+
+/// Takes out and adds what the request says; gives what is to be looked at, all of which is watched from here on where
+/// the request watches.
+fn roots_of(
+    request: &IndexRequest,
+    writer: &mut Writer,
+    collections: &Collections,
+    around: &Surroundings,
+    report: &mut IndexReport,
+) -> Result<Wanted, Failure> {
+    for path in &request.forget {
+        forget(writer, path, around, report)?;
     }
+    let (mut roots, missing) = roots_to_visit(writer, request, collections, around.config)?;
+    if let Some(watch) = &around.watch {
+        let all = writer.catalogue().roots()?;
+        if all.is_empty() {
+            return Err(nothing_to_watch());
+        }
+        watch.watch(all.clone());
+        let others = all.into_iter().filter(|root| !roots.contains(root)).collect::<Vec<_>>();
+        roots.extend(others);
+    }
+    Ok((roots.into_iter().map(|root| (root, Scope::default())).collect(), missing))
+}
+
+/// The roots of the paths to add, each once; all known roots and the paths of all collections where there are no paths and
+/// nothing was forgotten. A path of a collection that does not exist comes back as the second: one that was typed is an
+/// error, the other may be on a disk that is not there today.
+fn roots_to_visit(
+    writer: &mut Writer,
+    request: &IndexRequest,
+    collections: &Collections,
+    config: &Config,
+) -> Result<(Vec<Root>, Vec<PathBuf>), Failure> {
     for path in &request.add {
         check_exists(path)?;
     }
+    let is_all = request.add.is_empty() && request.collections.is_empty() && request.forget.is_empty();
+    let names: Vec<&String> =
+        if is_all { config.collections.keys().collect() } else { request.collections.iter().collect() };
+    let mut configured = Vec::new();
+    for name in names {
+        let collection = config.collections.get(name).ok_or_else(|| unknown_collection(name))?;
+        configured.extend(&collection.paths);
+    }
+    let (configured, missing): (Vec<_>, Vec<_>) =
+        configured.into_iter().partition(|path| check_exists(path).is_ok());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
     let mut roots: Vec<Root> = Vec::new();
-    for path in &request.add {
-        let root = writer.add_root(path, now)?.root;
+    for path in request.add.iter().chain(configured) {
+        let added = writer.add_root(path, now)?;
+        let mut root = added.root;
+        if added.outcome != RootOutcome::Inside {
+            root.for_collection = collections.choose_in(&root.path);
+            writer.set_for_collection(root.id, root.for_collection)?;
+        }
         if !roots.iter().any(|known| known.id == root.id) {
             roots.push(root);
         }
     }
-    Ok(roots)
+    if is_all {
+        // All of them, as they are after some were added.
+        roots = writer.catalogue().roots()?;
+    }
+    // A root that was taken over by one added after it is gone.
+    let left: HashSet<_> = writer.catalogue().roots()?.into_iter().map(|root| root.id).collect();
+    roots.retain(|root| left.contains(&root.id));
+    Ok((roots, missing.into_iter().cloned().collect()))
+}
+
+fn unknown_collection(name: &str) -> Failure {
+    Failure::new(
+        FailureKind::BadRequest,
+        format!("there is no collection `{name}`"),
+        "`gibbon collection ls` lists them, `gibbon collection add NAME PATH` makes one.",
+    )
 }
 
 /// A mistyped path is told before anything is added.
@@ -132,10 +254,11 @@ fn forget(
 struct Run<'a> {
     writer: &'a mut Writer,
     around: &'a Surroundings<'a>,
+    readers: &'a Readers,
+    collections: Collections,
     teller: Teller<'a>,
     report: &'a mut IndexReport,
-    /// For how long the run stood still.
-    held: Duration,
+    again: Changes,
 }
 
 /// Says how far the run is; shared by the threads that read.
@@ -146,6 +269,8 @@ struct Teller<'a> {
     cache_bytes: u64,
     /// Chunks that were cut so far, of all roots.
     chunks_cut: &'a AtomicUsize,
+    /// For how long the run stood still.
+    held: &'a Mutex<Duration>,
 }
 
 impl Teller<'_> {
@@ -158,33 +283,98 @@ impl Teller<'_> {
         let (done, total) = (done as u64, total as u64);
         Progress { phase, done, total, unit, cache_bytes: self.cache_bytes, hold: None }
     }
+
+    /// Waits while the run is held, and says so.
+    fn stand_still(&self, phase: IndexPhase, done: usize, total: usize) {
+        let around = self.around;
+        if around.control.hold().is_some() {
+            let progress = self.progress(phase, done, total);
+            let held = around.control.wait(&|hold| around.tell(Progress { hold, ..progress }));
+            *self.held.lock().unwrap_or_else(PoisonError::into_inner) += held;
+        }
+    }
 }
 
 /// One root on its way through the phases.
 struct Visit<'a> {
     root: &'a Root,
+    readers: &'a Readers,
     known: HashMap<PathBuf, FileRecord>,
-    files: usize,
+    /// What failed the last time.
+    failed: HashMap<PathBuf, FailedFile>,
+    files: Vec<FileEntry>,
     files_read: AtomicUsize,
+    teller: Teller<'a>,
+}
+
+/// Files that were read together: which they are, and what became of each; `None` for those that were not looked at
+/// before the run was cancelled.
+struct Batch {
+    files: Range<usize>,
+    results: Vec<Option<FileResult>>,
 }
 
 impl Visit<'_> {
-    fn examine(&self, file: &FileEntry, recipe: &str, teller: Teller) -> FileResult {
-        let result = examine(file, self.known.get(&file.relative), recipe, teller.around);
+    /// Reads and cuts all files in batches, until nobody takes them or the run is cancelled.
+    fn read(&self, batches: &SyncSender<Batch>) {
+        let around = self.teller.around;
+        let recipe = recipe(around);
+        let count = |text: &str| around.tokenizer.count(text);
+        let settings = &around.config.corpus;
+        let cutting = Cutting { settings, readers: self.readers, recipe: &recipe, count: &count };
+        let mut start = 0;
+        while start < self.files.len() && !around.is_cancelled() {
+            let files = start..start + batch_length(&self.files[start..]);
+            start = files.end;
+            let results = self.examine_all(&self.files[files.clone()], cutting);
+            if batches.send(Batch { files, results }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// While the run is held, no task waits: the threads are those that an answer needs.
+    fn examine_all(&self, files: &[FileEntry], cutting: Cutting) -> Vec<Option<FileResult>> {
+        let around = self.teller.around;
+        let mut results: Vec<Option<FileResult>> = files.iter().map(|_| None).collect();
+        loop {
+            let open = results.par_iter_mut().zip(files).filter(|(result, _)| result.is_none());
+            open.for_each(|(result, file)| {
+                if around.control.hold().is_none() && !around.is_cancelled() {
+                    *result = Some(self.examine(file, cutting));
+                }
+            });
+            if around.is_cancelled() || results.iter().all(Option::is_some) {
+                return results;
+            }
+            let read = self.files_read.load(Ordering::Relaxed);
+            self.teller.stand_still(IndexPhase::Read, read, self.files.len());
+        }
+    }
+
+    fn examine(&self, file: &FileEntry, cutting: Cutting) -> FileResult {
+        let relative = &file.relative;
+        let result = cutting.examine(file, self.known.get(relative), self.failed.get(relative));
         let read = self.files_read.fetch_add(1, Ordering::Relaxed) + 1;
-        teller.tell(IndexPhase::Read, read, self.files);
-        if let FileResult::New(update) = &result {
+        self.teller.tell(IndexPhase::Read, read, self.files.len());
+        if let FileResult::New(update, _) = &result {
             let cut = update.chunks.len();
-            let before = teller.chunks_cut.fetch_add(cut, Ordering::Relaxed);
-            teller.tell(IndexPhase::Split, before + cut, 0);
+            let before = self.teller.chunks_cut.fetch_add(cut, Ordering::Relaxed);
+            self.teller.tell(IndexPhase::Split, before + cut, 0);
         }
         result
     }
 }
 
 impl Run<'_> {
-    fn visit(&mut self, root: &Root) -> Result<(), Failure> {
-        let walked = match self.walk(root) {
+    fn visit(&mut self, root: &Root, scope: &Scope) -> Result<(), Failure> {
+        if root.for_collection && !self.collections.choose_in(&root.path) {
+            // Its patterns are gone with the collection, and what they left out is not to come in.
+            self.report.files_unchanged += self.writer.known_files(root.id)?.len();
+            self.issue(&root.path, LEFT_BY_ITS_COLLECTION);
+            return Ok(());
+        }
+        let walked = match self.walk(root, scope) {
             Ok(walked) => walked,
             // The folder may be on a disk that is not there today: nothing is thrown away for that.
             Err(error) => {
@@ -197,54 +387,94 @@ impl Run<'_> {
         if self.around.is_cancelled() {
             return Ok(());
         }
-        let visit = Visit {
-            root,
-            known: self.writer.known_files(root.id)?,
-            files: walked.files.len(),
-            files_read: AtomicUsize::new(0),
-        };
+        let known = self.known(root, scope)?;
+        let failed = self.failed_before(root)?;
         let mut delta = Delta::new(root.id);
-        delta.removed = gone(&visit.known, &walked.files);
+        delta.removed = gone(&known, &walked.files);
         self.report.files_removed += delta.removed.len();
+        // Clears what is on record of it.
+        delta.removed.extend(no_longer_failing(&failed, &walked, root));
         for issue in &walked.issues {
             self.fail(root, issue, &mut delta);
         }
-        self.apply(delta)?;
+        self.apply(&delta)?;
 
-        for batch in walked.files.chunks(BATCH_FILES) {
-            if self.around.is_cancelled() {
-                return Ok(());
-            }
-            self.batch(&visit, batch)?;
-        }
-        Ok(())
+        let files = self.in_order(walked.files)?;
+        let (readers, teller, files_read) = (self.readers, self.teller, AtomicUsize::new(0));
+        let visit = Visit { root, readers, known, failed, files, files_read, teller };
+        thread::scope(|threads| {
+            // One batch waits while another is written: memory holds three at most.
+            let (send, batches) = sync_channel(1);
+            let reader = &visit;
+            threads.spawn(move || reader.read(&send));
+            batches.into_iter().try_for_each(|batch| self.write(&visit, batch))
+        })
+    }
+
+    fn failed_before(&self, root: &Root) -> Result<HashMap<PathBuf, FailedFile>, Failure> {
+        let failed = self.writer.catalogue().failed_files(root.id)?;
+        Ok(failed.into_iter().map(|file| (file.relative.clone(), file)).collect())
     }
 
     /// Finds the files of a root; those found by then where the run is cancelled meanwhile.
-    fn walk(&mut self, root: &Root) -> Result<Walk, WalkError> {
-        let around = self.around;
-        self.teller.tell(IndexPhase::Walk, 0, 0);
-        let walked = walk_telling(&root.path, &around.config.corpus, &mut |found| {
+    fn walk(&mut self, root: &Root, scope: &Scope) -> Result<Walk, WalkError> {
+        let (around, teller) = (self.around, self.teller);
+        let data = &around.config.paths.data;
+        let without = Some(std::fs::canonicalize(data).unwrap_or_else(|_| data.clone()));
+        let wanted = self.collections.choose_in(&root.path).then(|| self.collections.clone());
+        let scope = Scope { without, wanted, ..scope.clone() };
+        teller.tell(IndexPhase::Walk, 0, 0);
+        let walked = walk_telling(&root.path, &around.config.corpus, &scope, &mut |found| {
             if found.is_multiple_of(WALK_STEP) {
-                self.teller.tell(IndexPhase::Walk, found, 0);
+                teller.tell(IndexPhase::Walk, found, 0);
             }
-            self.stand_still(IndexPhase::Walk, found, 0);
+            teller.stand_still(IndexPhase::Walk, found, 0);
             !around.is_cancelled()
         })?;
-        self.teller.tell(IndexPhase::Walk, walked.files.len(), walked.files.len());
+        teller.tell(IndexPhase::Walk, walked.files.len(), walked.files.len());
         Ok(walked)
     }
 
-    /// Reads and splits some files in parallel and indexes what is new in them.
-    fn batch(&mut self, visit: &Visit, files: &[FileEntry]) -> Result<(), Failure> {
-        let results = self.examine_all(visit, files);
+    /// What is indexed of the part of the root.
+    fn known(&self, root: &Root, scope: &Scope) -> Result<HashMap<PathBuf, FileRecord>, Failure> {
+        let parts = match &scope.within {
+            Some(parts) if root.kind == RootKind::Folder && !parts.contains(&root.path) => parts,
+            _ => return Ok(self.writer.known_files(root.id)?),
+        };
+        let mut known = HashMap::new();
+        for part in parts.iter().filter_map(|part| part.strip_prefix(&root.path).ok()) {
+            known.extend(self.writer.catalogue().known_files_below(root.id, part)?);
+        }
+        Ok(known)
+    }
+
+    /// What somebody is likely to ask about next comes first.
+    fn in_order(&self, files: Vec<FileEntry>) -> Result<Vec<FileEntry>, Failure> {
+        let mut files: Vec<(FileEntry, i64)> = files
+            .into_par_iter()
+            .map(|file| {
+                let modified = examine::modified(&file.path);
+                (file, modified)
+            })
+            .collect();
+        let priorities = self.writer.catalogue().priorities()?;
+        priorities.order(&mut files, |(file, _)| &file.path, |(_, modified)| *modified);
+        Ok(files.into_iter().map(|(file, _)| file).collect())
+    }
+
+    /// Indexes what is new in files that were read.
+    fn write(&mut self, visit: &Visit, batch: Batch) -> Result<(), Failure> {
         let mut delta = Delta::new(visit.root.id);
-        for (file, result) in files.iter().zip(results) {
+        for (file, result) in visit.files[batch.files].iter().zip(batch.results) {
             let is_known = visit.known.contains_key(&file.relative);
             match result {
                 // The run was cancelled before it.
                 None => {}
                 Some(FileResult::Unchanged) => self.report.files_unchanged += 1,
+                Some(FileResult::Changing(issue)) => {
+                    self.again.add(&visit.root.path, file.path.clone());
+                    self.fail(visit.root, &issue, &mut delta);
+                }
                 Some(FileResult::Failed(issue)) => {
                     // What is indexed of it may no longer be what it says.
                     if is_known {
@@ -253,56 +483,29 @@ impl Run<'_> {
                     }
                     self.fail(visit.root, &issue, &mut delta);
                 }
-                Some(FileResult::New(update)) => {
+                Some(FileResult::New(update, incomplete)) => {
                     match is_known {
                         true => self.report.files_changed += 1,
                         false => self.report.files_added += 1,
                     }
                     delta.updated.push(update);
+                    if let Some(issue) = incomplete {
+                        self.fail(visit.root, &issue, &mut delta);
+                    }
                 }
             }
         }
         let read = visit.files_read.load(Ordering::Relaxed);
-        self.stand_still(IndexPhase::Index, read, visit.files);
-        self.apply(delta)?;
-        self.teller.tell(IndexPhase::Index, read, visit.files);
+        self.apply(&delta)?;
+        self.teller.tell(IndexPhase::Index, read, visit.files.len());
         Ok(())
     }
 
-    /// What became of each file; `None` for those that were not looked at before the run was cancelled. While the run
-    /// is held, no task waits: the threads are those that an answer needs.
-    fn examine_all(&mut self, visit: &Visit, files: &[FileEntry]) -> Vec<Option<FileResult>> {
-        let (around, teller) = (self.around, self.teller);
-        let recipe = recipe(around);
-        let mut results: Vec<Option<FileResult>> = files.iter().map(|_| None).collect();
-        loop {
-            let open = results.par_iter_mut().zip(files).filter(|(result, _)| result.is_none());
-            open.for_each(|(result, file)| {
-                if around.control.hold().is_none() && !around.is_cancelled() {
-                    *result = Some(visit.examine(file, &recipe, teller));
-                }
-            });
-            if around.is_cancelled() || results.iter().all(Option::is_some) {
-                return results;
-            }
-            self.stand_still(IndexPhase::Read, visit.files_read.load(Ordering::Relaxed), visit.files);
-        }
-    }
-
-    /// Waits while the run is held, and says so.
-    fn stand_still(&mut self, phase: IndexPhase, done: usize, total: usize) {
-        let progress = self.teller.progress(phase, done, total);
-        let around = self.around;
-        if around.control.hold().is_some() {
-            self.held += around.control.wait(&|hold| around.tell(Progress { hold, ..progress }));
-        }
-    }
-
-    fn apply(&mut self, delta: Delta) -> Result<(), Failure> {
+    fn apply(&mut self, delta: &Delta) -> Result<(), Failure> {
         if delta.is_empty() {
             return Ok(());
         }
-        let applied = self.writer.apply(&delta)?;
+        let applied = self.writer.stage(delta)?;
         self.report.chunks_added += applied.chunks_added;
         self.report.chunks_removed += applied.chunks_removed;
         Ok(())
@@ -312,7 +515,7 @@ impl Run<'_> {
         let relative = issue.path.strip_prefix(&root.path).unwrap_or(&issue.path);
         delta.failed.push(FailedFile {
             relative: relative.to_owned(),
-            hash: None,
+            hash: issue.attempt,
             reason: issue.reason.clone(),
         });
         self.issue(&issue.path, &issue.reason);
@@ -327,35 +530,20 @@ impl Run<'_> {
     }
 }
 
-enum FileResult {
-    Unchanged,
-    New(FileUpdate),
-    Failed(ReadIssue),
-}
-
-fn examine(file: &FileEntry, known: Option<&FileRecord>, recipe: &str, around: &Surroundings) -> FileResult {
-    let document = match read(file, &around.config.corpus) {
-        Ok(document) => document,
-        Err(issue) => return FileResult::Failed(issue),
-    };
-    if known.is_some_and(|known| known.hash == document.hash && known.recipe == recipe) {
-        return FileResult::Unchanged;
-    }
-    let count = |text: &str| around.tokenizer.count(text);
-    FileResult::New(FileUpdate {
-        relative: document.relative.clone(),
-        hash: document.hash,
-        bytes: file.bytes,
-        title: document.title.clone(),
-        recipe: recipe.to_owned(),
-        chunks: split(&document, around.config.corpus.chunk_tokens, &count),
-    })
+/// How many of `files` are read together: at least one.
+fn batch_length(files: &[FileEntry]) -> usize {
+    let mut bytes = 0;
+    let fits = files.iter().take(BATCH_FILES).take_while(|file| {
+        bytes += file.bytes;
+        bytes <= BATCH_BYTES
+    });
+    fits.count().max(1)
 }
 
 /// How documents are cut: with the same recipe the same content gives the same chunks.
 fn recipe(around: &Surroundings) -> String {
     let tokenizer = blake3::Hash::from(around.tokenizer.identity()).to_hex();
-    format!("{SPLIT_FORMAT} {} {}", around.config.corpus.chunk_tokens, &tokenizer[..16])
+    format!("{SPLIT_FORMAT} read-{READERS} {} {}", around.config.corpus.chunk_tokens, &tokenizer[..16])
 }
 
 /// Files that are indexed and no longer there.
@@ -365,6 +553,14 @@ fn gone(known: &HashMap<PathBuf, FileRecord>, found: &[FileEntry]) -> Vec<PathBu
         known.keys().filter(|path| !found.contains(path.as_path())).cloned().collect();
     gone.sort();
     gone
+}
+
+/// What could not be read before and is not there any more.
+fn no_longer_failing(failed: &HashMap<PathBuf, FailedFile>, walked: &Walk, root: &Root) -> Vec<PathBuf> {
+    let files = walked.files.iter().map(|file| file.relative.as_path());
+    let issues = walked.issues.iter().filter_map(|issue| issue.path.strip_prefix(&root.path).ok());
+    let there: std::collections::HashSet<&Path> = files.chain(issues).collect();
+    failed.keys().filter(|path| !there.contains(path.as_path())).cloned().collect()
 }
 
 /// Caches of chunks that no file holds any more, whether this run or an interrupted one left them.

@@ -4,14 +4,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{protocol::Event, visible::visible};
+use super::{board::Board, protocol::Event, visible::visible};
 use crate::{
     model::kv::KvSegment,
     store::{Store, WriterLimits, Writers, key::SegmentId},
 };
 
-/// Where events go.
-pub(super) type Events = UnboundedSender<Event>;
+/// Where events go: to the front end, and on the board that other processes read.
+#[derive(Clone)]
+pub(super) struct Events {
+    front_end: UnboundedSender<Event>,
+    board: Board,
+}
+
+/// Nobody listens any more.
+#[derive(Debug)]
+pub(super) struct Unheard;
+
+impl Events {
+    pub fn new(front_end: UnboundedSender<Event>, board: Board) -> Self {
+        Self { front_end, board }
+    }
+
+    pub fn send(&self, event: Event) -> Result<(), Unheard> {
+        self.board.note(&event);
+        self.front_end.send(event).map_err(|_| Unheard)
+    }
+
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+}
 
 /// The threads that write, and what went wrong on them.
 pub(super) struct SegmentWriter {

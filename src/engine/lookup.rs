@@ -4,21 +4,22 @@
 use std::{
     ops::Range,
     path::{Path, PathBuf},
-    sync::mpsc::Receiver,
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::Duration,
 };
 
 use super::{
-    chats,
+    board, chats,
     failure::guarded,
     keeper::Events,
     protocol::{
         CatalogueQuery, CatalogueReply, CatalogueRequest, DocumentText, Event, Failure, FailureKind,
-        FileListing, IndexedFile, Outcome, Passage,
+        FileListing, IndexedFile, IndexerStatus, Outcome, Passage,
     },
     visible::visible,
 };
 use crate::{
-    catalogue::{Catalogue, FileRecord, Root},
+    catalogue::{Attention, Catalogue, FileRecord, Root},
     config::Config,
     corpus::{Document, FileEntry, read::read},
 };
@@ -26,15 +27,37 @@ use crate::{
 /// Of larger documents so much is handed over: the screen keeps it in memory, cut into lines.
 const DOCUMENT_BYTES: usize = 8 << 20;
 
-/// Carries out requests in order until the engine ends.
+/// How often it is looked whether another process indexes: that costs two calls of the system.
+const LOOK_ELSEWHERE: Duration = Duration::from_secs(2);
+
+/// Carries out requests in order until the engine ends, and sees meanwhile what other processes do.
 pub(super) fn run(config: &Config, requests: &Receiver<CatalogueRequest>, events: &Events) {
-    for CatalogueRequest { id, query } in requests {
+    let mut elsewhere = None;
+    loop {
+        let CatalogueRequest { id, query } = match requests.recv_timeout(LOOK_ELSEWHERE) {
+            Ok(request) => request,
+            Err(RecvTimeoutError::Timeout) => {
+                look_elsewhere(config, &mut elsewhere, events);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let event = match guarded(|| look_up(config, query)) {
             Ok(reply) => Event::Done { id, outcome: Outcome::Catalogue(reply) },
             Err(failure) => Event::Failed { id, failure },
         };
         // Nobody listens any more when the program is ending.
         let _ = events.send(event);
+    }
+}
+
+/// Tells of another process's index run where that is news.
+fn look_elsewhere(config: &Config, told: &mut Option<IndexerStatus>, events: &Events) {
+    let others = |status: &IndexerStatus| status.process != std::process::id();
+    let now = board::read(&config.paths.data).filter(others);
+    if now != *told {
+        told.clone_from(&now);
+        let _ = events.send(Event::Elsewhere(now));
     }
 }
 
@@ -83,6 +106,10 @@ fn document(config: &Config, path: &Path, passage: &Passage, most: usize) -> Res
     };
     let Some((root, relative, record)) = found else { return Err(not_indexed(path)) };
     let document = read_again(config, &root, relative, &record)?;
+    let noted = Catalogue::open(data)?.note_attention(Attention::Opened, &[path.to_owned()]);
+    if let Err(error) = noted {
+        tracing::debug!(%error, "what was opened was not noted");
+    }
     let whole = visible(&document.text);
     let Range { start, end } = window(&whole, passage, most);
     let line = whole[..start].matches('\n').count() + 1;

@@ -4,6 +4,7 @@
 //! [`visible`](super::visible), so that printing it cannot send an escape sequence to a terminal.
 
 mod catalogue;
+mod indexer;
 mod listing;
 mod outcome;
 
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use catalogue::*;
+pub use indexer::*;
 pub use listing::*;
 pub use outcome::*;
 
@@ -118,6 +120,9 @@ impl KeptTurn {
 /// Which chunks a question may draw on. Empty, it is whatever the search finds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
+    /// Names of collections: nothing else is searched. Everything when empty. One alone has a system prompt and settings of
+    /// its own.
+    pub collections: Vec<String>,
     /// Indexed files, and folders in or above them: nothing else is searched. Everything when empty.
     pub scope: Vec<PathBuf>,
     /// Used whatever the search finds, before what it finds.
@@ -158,10 +163,14 @@ pub struct IndexRequest {
     pub id: RequestId,
     /// Folders or files to add. With none, everything added before is looked at again.
     pub add: Vec<PathBuf>,
+    /// Collections whose paths are to be added too; with none and no paths, those of all.
+    pub collections: Vec<String>,
     /// Folders or files to take out, with their chunks and caches.
     pub forget: Vec<PathBuf>,
     /// Encode the chunks' KV caches now; otherwise they are encoded when first retrieved.
     pub encode: bool,
+    /// Go on until cancelled: everything that was added is watched, and what changes is indexed.
+    pub watch: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -169,6 +178,8 @@ pub struct SearchRequest {
     pub id: RequestId,
     pub question: String,
     pub chunks: Option<usize>,
+    /// Names of collections: nothing else is searched. Everything when empty.
+    pub collections: Vec<String>,
 }
 
 /// What the engine tells its front ends.
@@ -218,6 +229,14 @@ pub enum Event {
         id: RequestId,
         issue: FileIssue,
     },
+    /// A request that watches has done what there was to do; `report` says what that was since the last time.
+    Watching {
+        id: RequestId,
+        report: IndexReport,
+        watched: Vec<WatchedRoot>,
+    },
+    /// Another process indexes, or has stopped. Told when that changes.
+    Elsewhere(Option<IndexerStatus>),
     /// Something went wrong without ending the request.
     Warning {
         id: Option<RequestId>,
@@ -240,7 +259,7 @@ pub struct Status {
     pub model: Option<ModelSummary>,
     pub files: usize,
     pub chunks: usize,
-    /// Chunks whose KV cache is on disk for this model and prefix.
+    /// Chunks whose KV cache is on disk for this model, after the prefix of some collection at least.
     pub cached_chunks: usize,
     pub cache_bytes: u64,
     pub cache_budget_bytes: u64,
@@ -281,8 +300,10 @@ pub struct Progress {
 pub enum Hold {
     /// The user paused it.
     Paused,
-    /// It gives way to a question.
+    /// It gives way to a question, of this process or of another.
     Question,
+    /// The machine runs on its battery.
+    Battery,
 }
 
 /// What encoding the chunks without a cache will take.

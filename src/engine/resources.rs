@@ -1,8 +1,9 @@
 //! What the engine works with: the model, its cache, and the index, each opened when first needed.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use super::{
+    collections::Memberships,
     compute::{self, Compute},
     keeper::{Events, SegmentWriter},
     protocol::{Event, Failure, ModelSummary, Status},
@@ -30,13 +31,17 @@ const PROMPT_FORMAT: &str = "chunk-1";
 /// What the model thread owns.
 pub(super) struct Resources {
     pub config: Config,
-    loaded: Option<Loaded>,
+    /// The model with each system prompt that was needed so far, the configuration's own first. Weights, tokenizer and
+    /// memory are shared.
+    loaded: Vec<Loaded>,
     reader: Option<Reader>,
+    memberships: Memberships,
     events: Events,
 }
 
-/// A loaded model with its cache.
+/// A loaded model with a system prompt and the cache that belongs to both.
 pub(super) struct Loaded {
+    system_prompt: String,
     pub model: Arc<Model>,
     pub store: Arc<Store>,
     /// Where the model runs.
@@ -49,7 +54,8 @@ pub(super) struct Loaded {
 
 impl Resources {
     pub fn new(config: Config, events: Events) -> Self {
-        Self { config, loaded: None, reader: None, events }
+        let memberships = Memberships::new(&config);
+        Self { config, loaded: Vec::new(), reader: None, memberships, events }
     }
 
     /// The model and its cache, loaded at the first call.
@@ -58,7 +64,27 @@ impl Resources {
     /// When the model is not on this machine or cannot be used, or the cache cannot be opened. The next call tries
     /// again: the user may have mended it.
     pub fn loaded(&mut self) -> Result<&mut Loaded, Failure> {
-        opened(&mut self.loaded, || Loaded::new(&self.config, self.events.clone()))
+        let Self { config, loaded, events, .. } = self;
+        with_prompt(loaded, config, events, &config.answer.system_prompt)
+    }
+
+    /// The same with another system prompt, and the cache that belongs to it.
+    pub fn loaded_for(&mut self, system_prompt: &str) -> Result<&mut Loaded, Failure> {
+        let Self { config, loaded, events, .. } = self;
+        with_prompt(loaded, config, events, system_prompt)
+    }
+
+    /// What names the caches of each system prompt that questions may be asked with, the configuration's own first.
+    pub fn fingerprints(&mut self) -> Result<Vec<Fingerprint>, Failure> {
+        let config = self.config.clone();
+        let loaded = self.loaded()?;
+        fingerprints(&loaded.model, &config, &loaded.compute.name())
+    }
+
+    /// The segments that are on disk for this model under any of these prompts.
+    pub fn cached_anywhere(&mut self) -> Result<HashSet<SegmentId>, Failure> {
+        let fingerprints = self.fingerprints()?;
+        Ok(self.loaded()?.store.cached_under(&fingerprints)?.into_iter().collect())
     }
 
     /// The index, opened at the first call.
@@ -66,11 +92,20 @@ impl Resources {
         opened(&mut self.reader, || Ok(Reader::open(&self.config.paths.data)?))
     }
 
-    /// Both at once.
-    pub fn reader_and_loaded(&mut self) -> Result<(&mut Reader, &mut Loaded), Failure> {
-        let Self { config, loaded, reader, events } = self;
+    /// The index, and which files are in which collection.
+    pub fn reader_and_memberships(&mut self) -> Result<(&mut Reader, &mut Memberships), Failure> {
+        let Self { config, reader, memberships, .. } = self;
+        Ok((opened(reader, || Ok(Reader::open(&config.paths.data)?))?, memberships))
+    }
+
+    /// The same, and the model with a system prompt.
+    pub fn for_question(
+        &mut self,
+        system_prompt: &str,
+    ) -> Result<(&mut Reader, &mut Memberships, &mut Loaded), Failure> {
+        let Self { config, loaded, reader, memberships, events } = self;
         let reader = opened(reader, || Ok(Reader::open(&config.paths.data)?))?;
-        Ok((reader, opened(loaded, || Loaded::new(config, events.clone()))?))
+        Ok((reader, memberships, with_prompt(loaded, config, events, system_prompt)?))
     }
 
     /// Opens the index again at its next use: needed when it was built anew.
@@ -94,9 +129,9 @@ impl Resources {
         };
         if let Ok(loaded) = self.loaded() {
             status.model = Some(loaded.summary());
-            let chunks = loaded.store.cached()?.into_iter().filter(|id| matches!(id, SegmentId::Chunk(_)));
-            status.cached_chunks = chunks.count();
             status.cache_bytes = loaded.store.usage()?.bytes;
+            let cached = self.cached_anywhere()?;
+            status.cached_chunks = cached.iter().filter(|id| matches!(id, SegmentId::Chunk(_))).count();
         }
         status.encode_tokens_per_second = self.encode_speed();
         Ok(status)
@@ -105,7 +140,7 @@ impl Resources {
     /// Tokens per second when chunks were last encoded with this model on this machine; `None` before that. Not
     /// knowing it is never an error: it only makes an estimate shorter.
     pub fn encode_speed(&self) -> Option<f64> {
-        let fingerprint = self.loaded.as_ref()?.fingerprint.to_string();
+        let fingerprint = self.loaded.first()?.fingerprint.to_string();
         let data = &self.config.paths.data;
         let speed = Catalogue::exists(data).then(|| Catalogue::open(data)?.encode_speed(&fingerprint));
         speed?.unwrap_or_else(|error| {
@@ -116,7 +151,7 @@ impl Resources {
 
     /// Keeps how many tokens per second were encoded.
     pub fn keep_encode_speed(&self, tokens_per_second: f64) {
-        let Some(loaded) = &self.loaded else { return };
+        let Some(loaded) = self.loaded.first() else { return };
         let fingerprint = loaded.fingerprint.to_string();
         let kept = Catalogue::open(&self.config.paths.data)
             .and_then(|catalogue| catalogue.set_encode_speed(&fingerprint, tokens_per_second));
@@ -132,6 +167,28 @@ fn opened<T>(slot: &mut Option<T>, open: impl FnOnce() -> Result<T, Failure>) ->
         Some(present) => Ok(present),
         empty => Ok(empty.insert(open()?)),
     }
+}
+
+/// The one of `loaded` that has this system prompt; the model is read where none has, and shared otherwise.
+fn with_prompt<'l>(
+    loaded: &'l mut Vec<Loaded>,
+    config: &Config,
+    events: &Events,
+    system_prompt: &str,
+) -> Result<&'l mut Loaded, Failure> {
+    if loaded.is_empty() {
+        loaded.push(Loaded::new(config, events.clone())?);
+    }
+    let known = loaded.iter().position(|loaded| loaded.system_prompt == system_prompt);
+    let at = match known {
+        Some(at) => at,
+        None => {
+            let added = loaded[0].beside(config, system_prompt, events.clone())?;
+            loaded.push(added);
+            loaded.len() - 1
+        }
+    };
+    Ok(&mut loaded[at])
 }
 
 impl Loaded {
@@ -156,7 +213,36 @@ impl Loaded {
             let _ = events.send(Event::Warning { id: None, message });
         }
         let writer = SegmentWriter::start(store.clone(), WriterLimits::default(), events);
-        Ok(Self { model: Arc::new(model), store, compute, name, fingerprint, writer, prefix: None })
+        let system_prompt = config.answer.system_prompt.clone();
+        Ok(Self {
+            system_prompt,
+            model: Arc::new(model),
+            store,
+            compute,
+            name,
+            fingerprint,
+            writer,
+            prefix: None,
+        })
+    }
+
+    /// The same model with another system prompt, and the cache that belongs to both.
+    fn beside(&self, config: &Config, system_prompt: &str, events: Events) -> Result<Self, Failure> {
+        let model = self.model.with_system_prompt(system_prompt)?;
+        let fingerprint = fingerprint(&model, &config.model, &self.compute.name());
+        let target = StoreTarget { fingerprint, layout: *self.store.layout(), model: self.name.clone() };
+        let store = Arc::new(self.store.beside(&config.paths.data, target)?);
+        let writer = SegmentWriter::start(store.clone(), WriterLimits::default(), events);
+        Ok(Self {
+            system_prompt: system_prompt.to_owned(),
+            model: Arc::new(model),
+            store,
+            compute: self.compute.clone(),
+            name: self.name.clone(),
+            fingerprint,
+            writer,
+            prefix: None,
+        })
     }
 
     pub fn summary(&self) -> ModelSummary {
@@ -233,15 +319,20 @@ impl Loaded {
         self.writer.keep(id, segment);
     }
 
-    /// True when a chunk of `tokens` fits into the cache without another of this model and prefix having to go, after
-    /// all that waits to be written.
-    pub fn has_room(&self, tokens: usize) -> Result<bool, StoreError> {
-        if self.store.has_room_beside(tokens, self.writer.waiting_bytes())? {
+    /// True when a chunk of `tokens` fits into the cache without another of the caches `spared` having to go, after all
+    /// that waits to be written.
+    pub fn has_room(&self, tokens: usize, spared: &[Fingerprint]) -> Result<bool, StoreError> {
+        if self.store.has_room_beside(tokens, self.writer.waiting_bytes(), spared)? {
             return Ok(true);
         }
         // Some of what waits may be counted already.
         self.writer.wait();
-        self.store.has_room(tokens)
+        self.store.has_room_beside(tokens, 0, spared)
+    }
+
+    /// Waits until everything that was to be kept has been written, or could not be.
+    pub fn wait(&self) {
+        self.writer.wait();
     }
 
     /// True when the cache could not be written since the last [`Self::written`].
@@ -270,8 +361,18 @@ fn outdated_message(Outdated { files, bytes }: Outdated) -> Option<String> {
     })
 }
 
+/// Names the caches of each system prompt that questions may be asked with, the configuration's own first.
+pub(super) fn fingerprints(
+    model: &Model,
+    config: &Config,
+    compute: &str,
+) -> Result<Vec<Fingerprint>, Failure> {
+    let with = |prompt: &str| Ok(fingerprint(&model.with_system_prompt(prompt)?, &config.model, compute));
+    config.system_prompts().into_iter().map(with).collect()
+}
+
 /// Names the caches that this model can use with this prefix, these settings and where it runs.
-pub(super) fn fingerprint(model: &Model, settings: &ModelSettings, compute: &str) -> Fingerprint {
+fn fingerprint(model: &Model, settings: &ModelSettings, compute: &str) -> Fingerprint {
     let rope = blake3::hash(&model.network.rope.identity()).to_hex();
     let compute =
         format!("{PROMPT_FORMAT} {}{compute}", if settings.dequantize { "dequantized" } else { "as stored" });

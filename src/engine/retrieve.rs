@@ -11,22 +11,19 @@
 //! kept to what the model's context holds beside the question and an answer, in this order: pinned, found, carried. The
 //! count is the same for every strategy, so that all draw on the same chunks.
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Instant};
 
 use super::{
+    collections::Memberships,
     failure::{index_behind, nothing_found, nothing_indexed, nothing_selected},
     protocol::{ChunkReason, Failure, Pin, RetrievedChunk, Selection},
     resources::{Loaded, Resources},
     visible::visible,
 };
 use crate::{
-    catalogue::{ChunkRecord, FileId},
+    catalogue::ChunkRecord,
     corpus::ChunkId,
-    index::{Filter, Hit, Matches, Reader},
+    index::{FileSet, Filter, Hit, Matches, Reader},
     store::key::SegmentId,
 };
 
@@ -44,6 +41,8 @@ pub(super) struct Wanted<'a> {
     pub chunks: usize,
     pub max_tokens: usize,
     pub selection: &'a Selection,
+    /// With which the question is asked.
+    pub system_prompt: &'a str,
 }
 
 /// The chunks of a question, and how long finding them took in seconds.
@@ -62,17 +61,17 @@ pub(super) struct Retrieval {
 /// pinned or carried chunks a search without a result is no error.
 pub(super) fn retrieve(resources: &mut Resources, wanted: &Wanted) -> Result<Retrieval, Failure> {
     let started = Instant::now();
-    let (reader, loaded) = resources.reader_and_loaded()?;
+    let (reader, memberships, loaded) = resources.for_question(wanted.system_prompt)?;
     let mut warnings = Vec::new();
     let selection = wanted.selection;
-    let scope = scope(reader, &selection.scope)?;
+    let scope = scope(reader, memberships, selection)?;
     let mut used: HashSet<ChunkId> = ids(&selection.dropped).collect();
     let pinned = pinned(reader, selection, &mut used, &mut warnings)?;
-    let filter = Filter { files: scope.clone().map(|scope| scope.files), without: used.clone() };
+    let filter = Filter { files: scope.clone(), without: used.clone() };
     let mut found = reader.search_within(wanted.question, wanted.chunks, &filter)?;
     used.extend(found.iter().map(|hit| hit.chunk.chunk.id));
     let carried = match is_weak(reader, wanted.question, &found) {
-        true => carried(reader, wanted, scope.as_ref(), &used)?,
+        true => carried(reader, wanted, scope.as_deref(), &used)?,
         false => Vec::new(),
     };
     if !carried.is_empty() && reader.content_words(wanted.question) == 0 {
@@ -130,20 +129,35 @@ pub(super) fn source(
     }
 }
 
-/// The files that a question is kept to.
-#[derive(Clone)]
-struct Scope {
-    files: Vec<FileId>,
-    paths: HashSet<PathBuf>,
+/// The files that a question is kept to: those of its collections that are in its paths.
+fn scope(
+    reader: &Reader,
+    memberships: &mut Memberships,
+    selection: &Selection,
+) -> Result<Option<Arc<FileSet>>, Failure> {
+    let of_collections = of_collections(reader, memberships, &selection.collections)?;
+    if selection.scope.is_empty() {
+        return Ok(of_collections);
+    }
+    let listed = reader.catalogue().files_within(&selection.scope)?;
+    let mut files: FileSet = listed.iter().map(|file| file.id).collect();
+    if let Some(others) = of_collections {
+        files.keep(&others);
+    }
+    Ok(Some(Arc::new(files)))
 }
 
-fn scope(reader: &Reader, paths: &[PathBuf]) -> Result<Option<Scope>, Failure> {
-    if paths.is_empty() {
+/// The files of these collections; `None` for all files, where none is named.
+pub(super) fn of_collections(
+    reader: &Reader,
+    memberships: &mut Memberships,
+    collections: &[String],
+) -> Result<Option<Arc<FileSet>>, Failure> {
+    if collections.is_empty() {
         return Ok(None);
     }
-    let listed = reader.catalogue().files_within(paths)?;
-    let files = listed.iter().map(|file| file.id).collect();
-    Ok(Some(Scope { files, paths: listed.into_iter().map(|file| file.path).collect() }))
+    memberships.look_again(reader.catalogue())?;
+    memberships.files(collections)
 }
 
 /// The pinned chunks in the order of the pins, each once, without those that were dropped.
@@ -194,7 +208,7 @@ fn is_weak(reader: &mut Reader, question: &str, found: &[Hit]) -> bool {
 fn carried(
     reader: &Reader,
     wanted: &Wanted,
-    scope: Option<&Scope>,
+    scope: Option<&FileSet>,
     used: &HashSet<ChunkId>,
 ) -> Result<Vec<Hit>, Failure> {
     let mut carried = Vec::new();
@@ -203,7 +217,14 @@ fn carried(
             break;
         }
         let Some(chunk) = reader.chunk(id)? else { continue };
-        if scope.is_none_or(|scope| scope.paths.contains(&chunk.path)) {
+        let is_in_scope = match scope {
+            None => true,
+            Some(files) => {
+                let file = reader.catalogue().file_at(&chunk.path)?;
+                file.is_some_and(|(_, _, file)| files.contains(file.id))
+            }
+        };
+        if is_in_scope {
             carried.push(Hit { chunk, score: 0.0 });
         }
     }
@@ -353,15 +374,11 @@ mod tests {
         let carry = |chunks: usize, in_scope: Option<&str>, used: &[&str]| -> Vec<String> {
             let carry = ["four", "one", "gone", "two", "three"].map(|text| ChunkId::of(text).to_string());
             let selection = Selection { carried: carry.into(), ..Selection::default() };
-            let wanted = Wanted { question: "", chunks, max_tokens: 1, selection: &selection };
+            let wanted =
+                Wanted { question: "", chunks, max_tokens: 1, selection: &selection, system_prompt: "" };
             let files = reader.catalogue().file_list().unwrap();
-            let scope = in_scope.map(|name| Scope {
-                files: Vec::new(),
-                paths: files
-                    .iter()
-                    .map(|file| file.path.clone())
-                    .filter(|path| path.ends_with(name))
-                    .collect(),
+            let scope: Option<FileSet> = in_scope.map(|name| {
+                files.iter().filter(|file| file.path.ends_with(name)).map(|file| file.id).collect()
             });
             let used = used.iter().map(|text| ChunkId::of(text)).collect();
             let hits = carried(&reader, &wanted, scope.as_ref(), &used).unwrap();

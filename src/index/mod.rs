@@ -24,12 +24,14 @@ mod matches;
 mod query;
 mod reader;
 mod schema;
+mod stems;
 #[cfg(test)]
 pub(crate) mod tests;
 mod words;
 mod writer;
 
-pub use filter::Filter;
+pub use filter::{FileSet, Filter};
+pub use lock::{LockHolder, WriterLock};
 pub use matches::Matches;
 pub use reader::{Hit, Reader};
 pub use writer::{Applied, Delta, Writer};

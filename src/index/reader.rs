@@ -7,7 +7,9 @@ use std::{
 };
 
 use tantivy::{
-    DocAddress, Index, IndexReader, ReloadPolicy, Searcher, collector::TopDocs, columnar::Column,
+    DocAddress, Index, IndexReader, ReloadPolicy, Searcher,
+    collector::{FilterCollector, TopDocs},
+    columnar::Column,
     query::Query,
 };
 
@@ -97,9 +99,9 @@ impl Reader {
         Ok(self.catalogue.chunk(id)?)
     }
 
-    /// Every different chunk once, in the order of paths and, within a file, of the text.
+    /// Every different chunk once, in the order in which they are to be encoded.
     pub fn chunks(&self) -> Result<Vec<ChunkSummary>> {
-        Ok(self.catalogue.chunk_list()?)
+        Ok(self.catalogue.chunk_queue()?)
     }
 
     /// The `k` chunks that answer the question best, best first; fewer where fewer have a word of it. Any text is
@@ -117,12 +119,11 @@ impl Reader {
         if k == 0 || documents == 0 {
             return Ok(Vec::new());
         }
-        let query = filter.narrowed(query, &self.questions.fields);
         let most =
             documents.min(MAX_CANDIDATES.max(k.saturating_mul(8)).saturating_add(filter.without.len()));
         let mut limit = most.min(k.saturating_mul(2).saturating_add(16));
         loop {
-            let found = self.candidates(&searcher, &*query, limit)?;
+            let found = self.candidates(&searcher, &query, filter, limit)?;
             let last = found.last().map(|candidate| steps(candidate.score));
             let all_found = found.len() < limit || limit == most;
             let hits = self.best(found, k, filter)?;
@@ -173,10 +174,25 @@ impl Reader {
         }
     }
 
-    fn candidates(&self, searcher: &Searcher, query: &dyn Query, limit: usize) -> Result<Vec<Candidate>> {
+    fn candidates(
+        &self,
+        searcher: &Searcher,
+        query: &dyn Query,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<Candidate>> {
         let failed = |error: tantivy::TantivyError| disk::read_error(&self.directory, &error);
         let places = Places::of(searcher).map_err(failed)?;
-        let found = searcher.search(query, &TopDocs::with_limit(limit).order_by_score()).map_err(failed)?;
+        let best = TopDocs::with_limit(limit).order_by_score();
+        let found = match filter.files.clone() {
+            None => searcher.search(query, &best),
+            // Within the search, so that as many are found as asked for, whatever else matches better.
+            Some(files) => {
+                let is_in = move |file: u64| files.has(file);
+                searcher.search(query, &FilterCollector::new(schema::FILE.to_owned(), is_in, best))
+            }
+        };
+        let found = found.map_err(failed)?;
         Ok(found
             .into_iter()
             .map(|(score, address)| Candidate { score, place: places.get(address) })

@@ -5,16 +5,16 @@ use std::path::Path;
 use tantivy::{
     Index, TantivyDocument,
     schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions},
-    tokenizer::{AsciiFoldingFilter, Language, Stemmer, TextAnalyzer},
+    tokenizer::{AsciiFoldingFilter, TextAnalyzer},
 };
 
-use super::words::Words;
-use crate::catalogue::{ChunkRecord, Occurrence};
+use super::{stems::Stems, words::Words};
+use crate::{catalogue::Occurrence, corpus::Chunk};
 
 /// Tokenizers are named in the schema: one that cuts differently needs another name, so that old indexes are
 /// known to be old.
-const STEMMED: &str = "gibbon_stemmed_1";
-const EXACT: &str = "gibbon_exact_1";
+const STEMMED: &str = "gibbon_stemmed_2";
+const EXACT: &str = "gibbon_exact_2";
 
 /// Where a document's fields are.
 #[derive(Clone)]
@@ -51,23 +51,30 @@ impl Fields {
         }
     }
 
-    pub(super) fn document(&self, place: Occurrence, record: &ChunkRecord) -> TantivyDocument {
+    /// `path` is as [`searched_path`] gives it.
+    pub(super) fn document(
+        &self,
+        place: Occurrence,
+        chunk: &Chunk,
+        title: &str,
+        path: &str,
+    ) -> TantivyDocument {
         let mut document = TantivyDocument::default();
         document.add_u64(self.file, place.file.0.unsigned_abs());
         document.add_u64(self.ordinal, place.ordinal.into());
-        document.add_text(self.text, &record.chunk.text);
-        document.add_text(self.exact, &record.chunk.text);
-        document.add_text(self.heading, format!("{} / {}", record.title, record.chunk.heading.join(" / ")));
-        document.add_text(self.path, searched_path(record));
+        document.add_text(self.text, &chunk.text);
+        document.add_text(self.exact, &chunk.text);
+        document.add_text(self.heading, format!("{title} / {}", chunk.heading.join(" / ")));
+        document.add_text(self.path, path);
         document
     }
 }
 
 /// The root folder's own name and the path from it: where a root is on the machine says nothing about a file.
-fn searched_path(record: &ChunkRecord) -> String {
-    let depth = record.relative.components().count();
-    let root = record.path.ancestors().nth(depth).and_then(Path::file_name).unwrap_or_default();
-    format!("{}/{}", root.to_string_lossy(), record.relative.to_string_lossy())
+pub(super) fn searched_path(path: &Path, relative: &Path) -> String {
+    let depth = relative.components().count();
+    let root = path.ancestors().nth(depth).and_then(Path::file_name).unwrap_or_default();
+    format!("{}/{}", root.to_string_lossy(), relative.to_string_lossy())
 }
 
 fn text_options(tokenizer: &str) -> TextOptions {
@@ -80,7 +87,7 @@ fn text_options(tokenizer: &str) -> TextOptions {
 
 /// The analyser of the stemmed fields. Token for token it runs beside [`exact`].
 pub(super) fn stemmed() -> TextAnalyzer {
-    TextAnalyzer::builder(Words).filter(AsciiFoldingFilter).filter(Stemmer::new(Language::English)).build()
+    TextAnalyzer::builder(Words).filter(AsciiFoldingFilter).filter(Stems).build()
 }
 
 /// The analyser of the field that keeps words as they stand.

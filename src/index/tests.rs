@@ -116,6 +116,20 @@ fn chinese_and_accents_are_found() {
 }
 
 #[test]
+fn words_of_two_characters_find_what_has_them_and_nothing_else() {
+    // Each other document has the same characters, or some of them, in other words.
+    let cases = [
+        (["ドームは風速十五メートルで閉まる。", "速い風が吹く。"], "風速"),
+        (["镜子每年十月清洗一次。", "他洗了脸，天很清。"], "清洗"),
+        (["천문대의 돔은 새벽에 닫힌다.", "문이 대단히 천천히 열린다."], "천문"),
+    ];
+    for (texts, question) in cases {
+        let library = Library::with(&[file("a.md", &texts)]);
+        assert_eq!(library.texts(question, 9), texts[..1], "{question}");
+    }
+}
+
+#[test]
 fn the_number_of_hits_is_bounded_by_k_and_by_the_matches() {
     let library = observatory();
     assert_eq!(library.texts("dome", 0), Vec::<String>::new());

@@ -2,8 +2,11 @@
 //!
 //! A *compound* is what stands between spaces: `dome_controller`, `dome.md`, `std::path`, `openShutter`. It gives
 //! its parts, split at connectors and where a capital begins a word, and, where there is more than one part, itself
-//! as well: whoever types an identifier or a file name in full finds just that one. Chinese and Japanese, which put
-//! no spaces between words, give one word for each character.
+//! as well: whoever types an identifier or a file name in full finds just that one.
+//!
+//! Chinese and Japanese put no spaces between words, and Korean puts endings right behind them: a run of their
+//! characters gives each pair of neighbours, overlapping, and a character that stands alone gives itself. Most words
+//! have two characters, so pairs are found where the words are, and seldom elsewhere.
 
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 use unicode_segmentation::UnicodeSegmentation;
@@ -26,12 +29,18 @@ impl Tokenizer for Words {
     fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream {
         let mut tokens = Vec::new();
         for (start, compound) in compounds(text) {
-            let parts = parts(compound);
-            if parts.len() > 1 {
+            if is_one_word(compound) {
                 push(&mut tokens, start, compound);
+                continue;
             }
-            for (offset, part) in parts {
-                push(&mut tokens, start + offset, part);
+            for (offset, run, is_unspaced) in runs(compound) {
+                let parts = if is_unspaced { pairs(run) } else { parts(run) };
+                if parts.len() > 1 && !is_unspaced {
+                    push(&mut tokens, start + offset, run);
+                }
+                for (inner, part) in parts {
+                    push(&mut tokens, start + offset + inner, part);
+                }
             }
         }
         WordStream { tokens: tokens.into_iter(), current: Token::default() }
@@ -78,6 +87,71 @@ fn compounds(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .map(|piece| piece.trim_matches(is_connector))
         .filter(|piece| !piece.is_empty())
         .map(move |piece| (start_of(piece), piece))
+}
+
+/// Most compounds are one word, which is seen at once: small ASCII letters and digits, or a capital and then these.
+fn is_one_word(compound: &str) -> bool {
+    let bytes = compound.as_bytes();
+    bytes[0].is_ascii_alphanumeric()
+        && bytes[1..].iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+/// A compound cut where characters of unspaced scripts begin or end: its parts with their byte offsets, and whether
+/// they are of such a script.
+fn runs(compound: &str) -> Vec<(usize, &str, bool)> {
+    let mut runs: Vec<(usize, &str, bool)> = Vec::new();
+    let mut begin = 0;
+    let mut before: Option<bool> = None;
+    for (at, character) in compound.char_indices() {
+        let unspaced = is_unspaced(character);
+        if before.is_some_and(|before| before != unspaced) {
+            runs.push((begin, &compound[begin..at], !unspaced));
+            begin = at;
+        }
+        before = Some(unspaced);
+    }
+    runs.extend(before.map(|unspaced| (begin, &compound[begin..], unspaced)));
+    // What is left of a connector beside such a run belongs to no word.
+    runs.into_iter()
+        .map(|(at, run, unspaced)| {
+            let trimmed = run.trim_start_matches(is_connector);
+            (at + run.len() - trimmed.len(), trimmed.trim_end_matches(is_connector), unspaced)
+        })
+        .filter(|(_, run, _)| !run.is_empty())
+        .collect()
+}
+
+/// Each pair of neighbours in a run of characters, or the one that there is, with their byte offsets.
+fn pairs(run: &str) -> Vec<(usize, &str)> {
+    let starts: Vec<usize> = run.char_indices().map(|(at, _)| at).chain([run.len()]).collect();
+    match starts.len() {
+        0..=2 => vec![(0, run)],
+        _ => starts.windows(3).map(|edges| (edges[0], &run[edges[0]..edges[2]])).collect(),
+    }
+}
+
+/// Han, kana and hangul, with the signs that stand among them as letters do.
+fn is_unspaced(character: char) -> bool {
+    matches!(character,
+        '\u{1100}'..='\u{11ff}'
+        | '\u{2e80}'..='\u{2fdf}'
+        | '\u{3005}'..='\u{3007}'
+        | '\u{3031}'..='\u{3035}'
+        | '\u{3041}'..='\u{3096}'
+        | '\u{309d}'..='\u{309f}'
+        | '\u{30a1}'..='\u{30fa}'
+        | '\u{30fc}'..='\u{30ff}'
+        | '\u{3105}'..='\u{318e}'
+        | '\u{31a0}'..='\u{31bf}'
+        | '\u{31f0}'..='\u{31ff}'
+        | '\u{3400}'..='\u{4dbf}'
+        | '\u{4e00}'..='\u{9fff}'
+        | '\u{a960}'..='\u{a97c}'
+        | '\u{ac00}'..='\u{d7fb}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{ff66}'..='\u{ff9f}'
+        | '\u{20000}'..='\u{323af}'
+    )
 }
 
 /// The words of a compound, each with its byte offset in it.
@@ -150,8 +224,11 @@ mod tests {
     }
 
     #[test]
-    fn scripts_without_spaces_give_characters() {
-        assert_eq!(words("天文台 open"), ["天文台", "天", "文", "台", "open"]);
+    fn scripts_without_spaces_give_pairs() {
+        assert_eq!(words("天文台 open"), ["天文", "文台", "open"]);
+        assert_eq!(words("山。ドームは85%で閉"), ["山", "ドー", "ーム", "ムは", "85", "で閉"]);
+        assert_eq!(words("천문대의 돔"), ["천문", "문대", "대의", "돔"]);
+        assert_eq!(words("Python入門_v2.pdf"), ["python", "入門", "v2.pdf", "v2", "pdf"]);
     }
 
     #[test]

@@ -3,15 +3,21 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use tantivy::{IndexWriter, Term, indexer::IndexWriterOptions, indexer::LogMergePolicy};
 
-use super::{IndexError, Result, disk, lock::WriterLock, schema::Fields};
+use super::{
+    IndexError, Result, disk,
+    lock::WriterLock,
+    schema::{Fields, searched_path},
+};
 use crate::{
     catalogue::{
-        AddedRoot, Catalogue, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded, RootId,
-        create_private_directory,
+        AddedRoot, Catalogue, ChunkRecord, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded,
+        Root, RootId,
     },
     corpus::ChunkId,
 };
@@ -20,8 +26,12 @@ use crate::{
 const BATCH_FILES: usize = 256;
 const BATCH_BYTES: usize = 16 << 20;
 
+/// A commit of the index comes after so many bytes of text, or so much time.
+const COMMIT_BYTES: usize = 64 << 20;
+const COMMIT_AFTER: Duration = Duration::from_secs(3);
+
 /// Memory in which tantivy gathers documents before it writes a segment, in bytes.
-const WRITER_MEMORY: usize = 50 << 20;
+const WRITER_MEMORY: usize = 128 << 20;
 
 /// Share of removed documents from which a segment is written anew. Until then they still count in BM25's
 /// statistics, so it is kept low.
@@ -60,7 +70,9 @@ pub struct Writer {
     documents: Option<IndexWriter>,
     /// False after a failure between the catalogue's transaction and the index's commit.
     in_step: bool,
-    _lock: WriterLock,
+    /// Bytes of text that the catalogue has and the index has not committed, and since when.
+    staged: Option<(usize, Instant)>,
+    _lock: Arc<WriterLock>,
 }
 
 impl Delta {
@@ -81,9 +93,13 @@ impl Writer {
     /// # Errors
     /// [`IndexError::Busy`] where another writer has the lock.
     pub fn open(data: &Path) -> Result<Self> {
-        create_private_directory(data).map_err(|error| IndexError::io(data, error))?;
-        let lock = WriterLock::take(data)?;
+        Self::open_with(data, Arc::new(WriterLock::take(data)?))
+    }
+
+    /// The same for who has the lock of the data directory already, and keeps it longer than the writer lives.
+    pub fn open_with(data: &Path, lock: Arc<WriterLock>) -> Result<Self> {
         let catalogue = Catalogue::open(data)?;
+        catalogue.expect_much_writing()?;
         let directory = disk::directory(data);
         let fields = Fields::new();
         disk::remove_unfinished(&directory)?;
@@ -91,8 +107,16 @@ impl Writer {
             Err(IndexError::Damaged { .. }) => disk::create(&directory, &fields)?,
             result => result?,
         };
-        let mut writer =
-            Self { catalogue, directory, fields, index, documents: None, in_step: false, _lock: lock };
+        let mut writer = Self {
+            catalogue,
+            directory,
+            fields,
+            index,
+            documents: None,
+            in_step: false,
+            staged: None,
+            _lock: lock,
+        };
         writer.catch_up()?;
         Ok(writer)
     }
@@ -116,6 +140,11 @@ impl Writer {
         Ok(added)
     }
 
+    /// Says whether a root is a path of a collection.
+    pub fn set_for_collection(&mut self, root: RootId, for_collection: bool) -> Result<()> {
+        Ok(self.catalogue.set_for_collection(root, for_collection)?)
+    }
+
     /// Takes a root out, with its files and chunks.
     pub fn remove_root(&mut self, root: RootId) -> Result<Applied> {
         self.ensure_in_step()?;
@@ -128,10 +157,19 @@ impl Writer {
         })
     }
 
-    /// Writes a change, in batches: whatever ends the run, the batches before are kept, and the next open mends
-    /// the one it was in.
+    /// Writes a change and shows it: [`stage`](Self::stage) and [`flush`](Self::flush).
     pub fn apply(&mut self, delta: &Delta) -> Result<Applied> {
+        let applied = self.stage(delta)?;
+        self.flush()?;
+        Ok(applied)
+    }
+
+    /// Writes a change, in batches: whatever ends the run, the batches before are kept, and the next open mends
+    /// what the index does not show. A search shows it after the next commit, which comes after some megabytes or
+    /// seconds, or with [`flush`](Self::flush): each takes as long as indexing hundreds of files.
+    pub fn stage(&mut self, delta: &Delta) -> Result<Applied> {
         self.ensure_in_step()?;
+        let root = self.catalogue.roots()?.into_iter().find(|root| root.id == delta.root);
         let mut applied = Applied::default();
         let mut candidates = Vec::new();
         let mut rest = delta.updated.as_slice();
@@ -139,7 +177,7 @@ impl Writer {
         loop {
             let (batch, later) = rest.split_at(batch_length(rest));
             let recorded = self.catalogue.record(delta.root, batch, removed, failed)?;
-            self.publish_change(&recorded)?;
+            self.add_change(&recorded, batch, root.as_ref())?;
             applied.chunks_added += recorded.chunks_added;
             applied.chunks_removed += recorded.chunks_removed;
             candidates.extend(recorded.candidates);
@@ -150,6 +188,43 @@ impl Writer {
         }
         applied.orphaned = self.catalogue.unreferenced(&candidates)?;
         Ok(applied)
+    }
+
+    /// Shows everything that was written.
+    pub fn flush(&mut self) -> Result<()> {
+        match self.staged.take() {
+            Some(_) => self.in_one_step(Self::commit),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives back what writing takes, threads and memory, until there is something to write again.
+    pub fn rest(&mut self) {
+        if let Some(documents) = self.documents.take() {
+            // Merges only tidy up: one that fails leaves the index as it was committed.
+            if let Err(error) = documents.wait_merging_threads() {
+                tracing::warn!("merging the search index did not finish: {error}");
+            }
+        }
+    }
+
+    /// Gives a change to the index, and commits where it is time to. `files` are those that were recorded as added, in
+    /// the same order.
+    fn add_change(&mut self, recorded: &Recorded, files: &[FileUpdate], root: Option<&Root>) -> Result<()> {
+        if recorded.is_empty() {
+            return Ok(());
+        }
+        let bytes: usize = files.iter().map(text_bytes).sum();
+        self.in_one_step(|writer| {
+            writer.delete(&recorded.removed)?;
+            match root {
+                Some(root) => writer.add_files(root, &recorded.added, files),
+                None => writer.add(&recorded.added),
+            }
+        })?;
+        let (before, since) = self.staged.unwrap_or((0, Instant::now()));
+        self.staged = Some((before + bytes, since));
+        if before + bytes >= COMMIT_BYTES || since.elapsed() >= COMMIT_AFTER { self.flush() } else { Ok(()) }
     }
 
     fn ensure_in_step(&mut self) -> Result<()> {
@@ -203,33 +278,81 @@ impl Writer {
 
     /// One commit of the index: takes files out, puts files in, and names the catalogue's state.
     fn publish(&mut self, removed: &[FileId], added: &[FileId]) -> Result<()> {
+        self.staged = None;
+        self.in_one_step(|writer| {
+            writer.delete(removed)?;
+            writer.add(added)?;
+            writer.commit()
+        })
+    }
+
+    /// What fails leaves the index out of step; the next change mends it.
+    fn in_one_step(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         self.in_step = false;
-        let result = self.commit(removed, added);
+        let result = work(self);
         match result {
             Ok(()) => self.in_step = true,
             // A tantivy writer that failed once takes no more documents; the next try starts another.
-            Err(_) => self.documents = None,
+            Err(_) => (self.documents, self.staged) = (None, None),
         }
         result
     }
 
-    fn commit(&mut self, removed: &[FileId], added: &[FileId]) -> Result<()> {
-        let payload = disk::payload(self.catalogue.state()?);
-        let failed = |error: tantivy::TantivyError| disk::write_error(&self.directory, &error);
-        let documents = match &mut self.documents {
-            Some(documents) => documents,
-            none => none.insert(start_writer(&self.index).map_err(failed)?),
-        };
-        for file in removed {
-            documents.delete_term(Term::from_field_u64(self.fields.file, file.0.unsigned_abs()));
+    fn documents(&mut self) -> Result<&mut IndexWriter> {
+        match &mut self.documents {
+            Some(documents) => Ok(documents),
+            none => {
+                let started = start_writer(&self.index);
+                Ok(none.insert(started.map_err(|error| disk::write_error(&self.directory, &error))?))
+            }
         }
+    }
+
+    fn delete(&mut self, removed: &[FileId]) -> Result<()> {
+        let field = self.fields.file;
+        let documents = self.documents()?;
+        for file in removed {
+            documents.delete_term(Term::from_field_u64(field, file.0.unsigned_abs()));
+        }
+        Ok(())
+    }
+
+    /// Adds files whose chunks are at hand.
+    fn add_files(&mut self, root: &Root, added: &[FileId], files: &[FileUpdate]) -> Result<()> {
+        self.documents()?;
+        let Some(documents) = &self.documents else { return Ok(()) };
+        for (&file, update) in added.iter().zip(files) {
+            let path = searched_path(&root.locate(&update.relative), &update.relative);
+            for (ordinal, chunk) in (0..).zip(&update.chunks) {
+                let place = Occurrence { file, ordinal };
+                let added = documents.add_document(self.fields.document(place, chunk, &update.title, &path));
+                added.map_err(|error| disk::write_error(&self.directory, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds files as the catalogue has them.
+    fn add(&mut self, added: &[FileId]) -> Result<()> {
+        self.documents()?;
+        let Some(documents) = &self.documents else { return Ok(()) };
         for &file in added {
             self.catalogue.each_chunk(file, |ordinal, record| {
-                let document = self.fields.document(Occurrence { file, ordinal }, &record);
-                documents.add_document(document).map(drop).map_err(failed)
+                let ChunkRecord { chunk, path, relative, title } = record;
+                let path = searched_path(&path, &relative);
+                let document = self.fields.document(Occurrence { file, ordinal }, &chunk, &title, &path);
+                let added = documents.add_document(document).map(drop);
+                added.map_err(|error| disk::write_error(&self.directory, &error))
             })?;
         }
-        let mut commit = documents.prepare_commit().map_err(failed)?;
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let payload = disk::payload(self.catalogue.state()?);
+        let directory = self.directory.clone();
+        let failed = |error: tantivy::TantivyError| disk::write_error(&directory, &error);
+        let mut commit = self.documents()?.prepare_commit().map_err(failed)?;
         commit.set_payload(&payload);
         commit.commit().map(drop).map_err(failed)
     }
@@ -237,12 +360,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Some(documents) = self.documents.take() {
-            // Merges only tidy up: one that fails leaves the index as it was committed.
-            if let Err(error) = documents.wait_merging_threads() {
-                tracing::warn!("merging the search index did not finish: {error}");
-            }
-        }
+        self.rest();
     }
 }
 
@@ -265,10 +383,14 @@ fn batch_length(files: &[FileUpdate]) -> usize {
     let mut bytes = 0;
     let fits = files.iter().take(BATCH_FILES).take_while(|file| {
         let before = bytes;
-        bytes += file.chunks.iter().map(|chunk| chunk.text.len()).sum::<usize>();
+        bytes += text_bytes(file);
         before == 0 || bytes <= BATCH_BYTES
     });
     fits.count()
+}
+
+fn text_bytes(file: &FileUpdate) -> usize {
+    file.chunks.iter().map(|chunk| chunk.text.len()).sum()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod rope;
 pub mod sampler;
 pub mod session;
 pub mod simd;
+mod token_count;
 pub mod tokenizer;
 pub mod weights;
 
@@ -26,6 +27,7 @@ use std::{
     fs::File,
     io::BufReader,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use candle_core::quantized::gguf_file;
@@ -69,8 +71,8 @@ pub type Elsewhere<'a> = &'a mut (dyn FnMut(&ModelConfig, &Weights) -> bool + Se
 
 /// A model ready to encode and answer.
 pub struct Model {
-    pub network: Network,
-    pub tokenizer: Tokenizer,
+    pub network: Arc<Network>,
+    pub tokenizer: Arc<Tokenizer>,
     pub prompt: Prompt,
     /// Numbers in all tensors.
     pub parameters: u64,
@@ -110,7 +112,7 @@ impl Model {
             system_prompt,
             &tokenizer,
         )?;
-        Ok(Self { network, tokenizer, prompt, parameters, identity })
+        Ok(Self { network: Arc::new(network), tokenizer: Arc::new(tokenizer), prompt, parameters, identity })
     }
 
     /// Loads a directory as the Hub publishes it: `config.json`, `tokenizer.json`, `tokenizer_config.json` and
@@ -144,7 +146,20 @@ impl Model {
         )?;
         let identity = weights::identity(&files)
             .map_err(|error| ModelError::Read { path: directory.to_owned(), error })?;
-        Ok(Self { network, tokenizer, prompt, parameters, identity })
+        Ok(Self { network: Arc::new(network), tokenizer: Arc::new(tokenizer), prompt, parameters, identity })
+    }
+}
+
+impl Model {
+    /// The same model with another system prompt. Weights and tokenizer are shared.
+    pub fn with_system_prompt(&self, system_prompt: &str) -> Result<Self, ModelError> {
+        Ok(Self {
+            network: self.network.clone(),
+            tokenizer: self.tokenizer.clone(),
+            prompt: self.prompt.with_system(system_prompt, &self.tokenizer)?,
+            parameters: self.parameters,
+            identity: self.identity,
+        })
     }
 }
 

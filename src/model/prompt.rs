@@ -20,6 +20,8 @@ const MOST_TOKENS_OF_A_TEXT: usize = 384;
 /// A model's way of writing a conversation, split around the documents.
 pub struct Prompt {
     template: Option<Template>,
+    /// Opens the prefix where there is no template.
+    bos: String,
     opening: String,
     prefix: Vec<u32>,
     closing: Vec<u32>,
@@ -74,10 +76,19 @@ impl Prompt {
         };
         Ok(Self {
             template,
+            bos: bos.to_owned(),
             prefix: tokenizer.encode_template(&opening)?,
             closing: tokenizer.encode_template(&closing)?,
             opening,
         })
+    }
+
+    /// The same way of writing with another system prompt.
+    pub fn with_system(&self, system: &str, tokenizer: &Tokenizer) -> Result<Self, ModelError> {
+        match &self.template {
+            Some(Template { source, bos, eos, .. }) => Self::new(Some(source), bos, eos, system, tokenizer),
+            None => Self::new(None, &self.bos, "", system, tokenizer),
+        }
     }
 
     /// Tokens of the prefix.

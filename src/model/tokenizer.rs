@@ -15,7 +15,7 @@ use tokenizers::{
     step_decode_stream,
 };
 
-use super::{ModelError, config::OneOrMany};
+use super::{ModelError, config::OneOrMany, token_count::TokenCounts};
 
 /// Names under which models keep the token that ends a turn, beside what their configuration says.
 const END_OF_TURN: &[&str] = &["<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>"];
@@ -29,6 +29,7 @@ pub struct Tokenizer {
     special: HashSet<u32>,
     stop: HashSet<u32>,
     identity: [u8; 32],
+    counts: TokenCounts,
 }
 
 impl Tokenizer {
@@ -80,7 +81,10 @@ impl Tokenizer {
         let special = added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id).collect();
         let named = END_OF_TURN.iter().filter_map(|name| template.token_to_id(name));
         let stop = stop.iter().copied().chain(named).collect();
-        Ok(Self { template, text, special, stop, identity: *blake3::hash(json.as_bytes()).as_bytes() })
+        let identity = *blake3::hash(json.as_bytes()).as_bytes();
+        let counts =
+            TokenCounts::new(&text.to_string(false).map_err(|e| ModelError::BadFile(e.to_string()))?);
+        Ok(Self { template, text, special, stop, identity, counts })
     }
 
     /// Tokens of text that no document, question or model wrote: special tokens are recognised.
@@ -96,7 +100,9 @@ impl Tokenizer {
 
     /// How many tokens [`Self::encode_text`] gives; the number of bytes, which is never less, where it fails.
     pub fn count(&self, text: &str) -> usize {
-        self.text.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len())
+        let encoded =
+            |text: &str| self.text.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len());
+        self.counts.count(text, &encoded)
     }
 
     /// The token ends an answer.

@@ -10,15 +10,24 @@ impl Store {
     /// True when a chunk of `tokens` fits without another of this model and prefix having to go. Encoding ahead of
     /// questions stops when this says no: it would only push out what it encoded before.
     pub fn has_room(&self, tokens: usize) -> Result<bool, StoreError> {
-        self.has_room_beside(tokens, 0)
+        self.has_room_beside(tokens, 0, &[])
     }
 
-    /// The same with `waiting` more bytes to be written, which may have no record yet.
-    pub fn has_room_beside(&self, tokens: usize, waiting: u64) -> Result<bool, StoreError> {
+    /// The same with `waiting` more bytes to be written, which may have no record yet, and without a chunk of the caches
+    /// `spared` having to go either.
+    pub fn has_room_beside(
+        &self,
+        tokens: usize,
+        waiting: u64,
+        spared: &[Fingerprint],
+    ) -> Result<bool, StoreError> {
         let wanted = self.record(SegmentId::Chunk(ChunkId([0; 32])), tokens, self.file_bytes(tokens));
         let budget = self.budget.saturating_sub(waiting);
         let victims = self.catalogue().cache_victims(&wanted, budget, &|record| self.is_needed(record))?;
-        let is_ours = |victim: &CacheRecord| victim.fingerprint == wanted.fingerprint;
+        let spared: Vec<String> = spared.iter().map(Fingerprint::to_string).collect();
+        let is_ours = |victim: &CacheRecord| {
+            victim.fingerprint == wanted.fingerprint || spared.contains(&victim.fingerprint)
+        };
         Ok(victims.is_some_and(|victims| !victims.iter().any(is_ours)))
     }
 
@@ -77,9 +86,8 @@ impl Store {
 
     /// The prefix of this store, and what somebody holds: it is about to be used, or used again.
     fn is_needed(&self, record: &CacheRecord) -> bool {
-        let Some(KvKey { fingerprint, segment }) = key_of(record) else { return false };
-        fingerprint == self.target.fingerprint
-            && (segment == SegmentId::Prefix || self.memory.is_in_use(segment))
+        let Some(key) = key_of(record) else { return false };
+        key == self.key(SegmentId::Prefix) || self.memory.is_in_use(key)
     }
 }
 

@@ -82,9 +82,10 @@ pub struct Verification {
 /// What [`prune`] is to remove.
 #[derive(Debug, Clone, Copy)]
 pub enum Prune<'a> {
-    /// Caches of fingerprints other than `current` (where that is known), and of chunks that are not in `indexed`.
+    /// Caches of fingerprints other than `current` (all are kept where that is empty), and of chunks that are not in
+    /// `indexed`.
     Unused {
-        current: Option<Fingerprint>,
+        current: &'a [Fingerprint],
         indexed: &'a HashSet<ChunkId>,
     },
     All,
@@ -168,6 +169,18 @@ pub fn remove_outdated(data: &Path) -> Outdated {
         tracing::warn!(removed.files, removed.bytes, "cache files of an earlier format were removed");
     }
     removed
+}
+
+/// What [`remove_outdated`] would remove.
+pub(super) fn outdated(data: &Path) -> Outdated {
+    let mut found = Outdated::default();
+    for root in files::outdated_roots(data) {
+        for (_, path) in &files::scan(&root).files {
+            found.files += 1;
+            found.bytes += allocated(path);
+        }
+    }
+    found
 }
 
 /// Reads every file of every model and compares its checksums; what is damaged or not what its name says is removed.
@@ -279,16 +292,16 @@ pub(super) fn remove_chunks_below(
 impl Prune<'_> {
     fn removes(&self, key: &KvKey) -> bool {
         let Self::Unused { current, indexed } = self else { return true };
-        let other_model = current.is_some_and(|current| current != key.fingerprint);
+        let other_model = !current.is_empty() && !current.contains(&key.fingerprint);
         let not_indexed = matches!(key.segment, SegmentId::Chunk(id) if !indexed.contains(&id));
         other_model || not_indexed
     }
 
-    /// The fingerprint whose name is kept even without files; empty where there is none.
-    fn current(&self) -> String {
+    /// The fingerprints whose names are kept even without files.
+    fn current(&self) -> Vec<String> {
         match self {
-            Self::Unused { current: Some(current), .. } => current.to_string(),
-            Self::Unused { current: None, .. } | Self::All => String::new(),
+            Self::Unused { current, .. } => current.iter().map(Fingerprint::to_string).collect(),
+            Self::All => Vec::new(),
         }
     }
 }
@@ -314,11 +327,11 @@ fn record_of(key: &KvKey, opened: &SegmentFile) -> CacheRecord {
     CacheRecord { fingerprint, segment, tokens: opened.shape().tokens as u64, bytes: opened.bytes, last_used }
 }
 
-fn names(key: &KvKey) -> (String, String) {
+pub(super) fn names(key: &KvKey) -> (String, String) {
     (key.fingerprint.to_string(), key.segment.to_string())
 }
 
-fn allocated(path: &Path) -> u64 {
+pub(super) fn allocated(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     std::fs::symlink_metadata(path).map_or(0, |metadata| metadata.blocks() * 512)
 }

@@ -7,13 +7,13 @@ use std::{
 
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter, sync::Cache, sync::DefaultLifecycle};
 
-use super::{format::KvLayout, key::SegmentId};
+use super::{format::KvLayout, key::KvKey};
 use crate::model::kv::KvSegment;
 
-type Segments = Cache<SegmentId, Arc<KvSegment>, Bytes>;
+type Segments = Cache<KvKey, Arc<KvSegment>, Bytes>;
 
 /// Two loads of one segment may give two copies of it, and files may be open for reading.
-type HandedOut = HashMap<SegmentId, Holders>;
+type HandedOut = HashMap<KvKey, Holders>;
 
 #[derive(Default)]
 struct Holders {
@@ -21,7 +21,7 @@ struct Holders {
     readers: Vec<Weak<()>>,
 }
 
-/// Segments kept between questions, and a note of those that are in somebody's hands.
+/// Segments of one model kept between questions, under whatever prefix, and a note of those that are in somebody's hands.
 pub(super) struct Memory {
     /// `None` where the budget is 0.
     kept: Option<Segments>,
@@ -31,8 +31,8 @@ pub(super) struct Memory {
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<SegmentId, Arc<KvSegment>> for Bytes {
-    fn weight(&self, _: &SegmentId, segment: &Arc<KvSegment>) -> u64 {
+impl Weighter<KvKey, Arc<KvSegment>> for Bytes {
+    fn weight(&self, _: &KvKey, segment: &Arc<KvSegment>) -> u64 {
         segment.data.len() as u64
     }
 }
@@ -56,28 +56,28 @@ impl Memory {
         Self { kept, handed_out: Mutex::default() }
     }
 
-    pub fn get(&self, id: SegmentId) -> Option<Arc<KvSegment>> {
+    pub fn get(&self, id: KvKey) -> Option<Arc<KvSegment>> {
         let segment = self.kept.as_ref()?.get(&id)?;
         self.hand_out(id, &segment);
         Some(segment)
     }
 
     /// Keeps a segment while there is room, and notes that the caller has it.
-    pub fn insert(&self, id: SegmentId, segment: &Arc<KvSegment>) {
+    pub fn insert(&self, id: KvKey, segment: &Arc<KvSegment>) {
         self.hand_out(id, segment);
         if let Some(kept) = &self.kept {
             kept.insert(id, Arc::clone(segment));
         }
     }
 
-    pub fn remove(&self, id: SegmentId) {
+    pub fn remove(&self, id: KvKey) {
         if let Some(kept) = &self.kept {
             kept.remove(&id);
         }
     }
 
     /// True while anybody but this tier holds the segment.
-    pub fn is_in_use(&self, id: SegmentId) -> bool {
+    pub fn is_in_use(&self, id: KvKey) -> bool {
         let by_tier = self.kept.as_ref().is_some_and(|kept| kept.contains_key(&id));
         let holders = match self.handed_out().get(&id) {
             Some(Holders { copies, readers }) => {
@@ -90,11 +90,11 @@ impl Memory {
     }
 
     /// Counts a segment as in use until `reader` is dropped: its file is open.
-    pub fn note_reader(&self, id: SegmentId, reader: &Arc<()>) {
+    pub fn note_reader(&self, id: KvKey, reader: &Arc<()>) {
         self.with_holders(id, |holders| holders.readers.push(Arc::downgrade(reader)));
     }
 
-    fn hand_out(&self, id: SegmentId, segment: &Arc<KvSegment>) {
+    fn hand_out(&self, id: KvKey, segment: &Arc<KvSegment>) {
         let segment = Arc::downgrade(segment);
         self.with_holders(id, |Holders { copies, .. }| {
             if !copies.iter().any(|copy| copy.ptr_eq(&segment)) {
@@ -104,7 +104,7 @@ impl Memory {
     }
 
     /// Changes the holders of a segment, after forgetting those of all segments that are gone.
-    fn with_holders(&self, id: SegmentId, change: impl FnOnce(&mut Holders)) {
+    fn with_holders(&self, id: KvKey, change: impl FnOnce(&mut Holders)) {
         let mut handed_out = self.handed_out();
         handed_out.retain(|_, Holders { copies, readers }| {
             copies.retain(|copy| copy.strong_count() > 0);
@@ -122,13 +122,18 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::CacheDtype, corpus::ChunkId};
+    use crate::{
+        config::CacheDtype,
+        corpus::ChunkId,
+        store::key::{Fingerprint, SegmentId},
+    };
 
     const LAYOUT: KvLayout =
         KvLayout { layers: 1, kv_heads: 1, head_dim: 64, dtype: CacheDtype::F32, max_tokens: 4096 };
 
-    fn id(number: u8) -> SegmentId {
-        SegmentId::Chunk(ChunkId([number; 32]))
+    fn id(number: u8) -> KvKey {
+        let fingerprint = Fingerprint::from_hex(&"0a".repeat(32)).unwrap();
+        KvKey { fingerprint, segment: SegmentId::Chunk(ChunkId([number; 32])) }
     }
 
     /// 512 bytes a token.
@@ -185,6 +190,17 @@ mod tests {
         assert!(memory.is_in_use(id(1)) && !memory.is_in_use(id(2)));
         drop(second);
         assert!(!memory.is_in_use(id(1)));
+    }
+
+    #[test]
+    fn the_same_text_after_another_prefix_is_another_segment() {
+        let memory = Memory::new(1 << 20, &LAYOUT);
+        let other = KvKey { fingerprint: Fingerprint::from_hex(&"0b".repeat(32)).unwrap(), ..id(1) };
+        memory.insert(id(1), &segment(1));
+        assert!(memory.get(id(1)).is_some() && memory.get(other).is_none());
+        let held = memory.get(id(1));
+        assert!(memory.is_in_use(id(1)) && !memory.is_in_use(other));
+        drop(held);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::{
 
 use rayon::prelude::*;
 
+pub mod collect;
 pub mod format;
 pub mod key;
 pub mod maintain;
@@ -56,7 +57,7 @@ pub struct Store {
     root: PathBuf,
     /// Most bytes on disk, for the caches of all models together.
     budget: u64,
-    memory: Memory,
+    memory: Arc<Memory>,
     catalogue: Mutex<Catalogue>,
     outdated: Outdated,
 }
@@ -156,11 +157,25 @@ impl Store {
         catalogue.cache_name_group(&target.fingerprint.to_string(), &target.model)?;
         let outdated = maintain::remove_outdated(data);
         maintain::reconcile(data, &mut catalogue)?;
-        let memory = Memory::new(settings.memory_bytes, &target.layout);
+        let memory = Arc::new(Memory::new(settings.memory_bytes, &target.layout));
         let budget = settings.disk_bytes;
         let store = Self { target, root, budget, memory, catalogue: Mutex::new(catalogue), outdated };
         store.keep_to_budget()?;
         Ok(store)
+    }
+
+    /// The cache of the same model after another prefix, opened beside this one: memory and budget are shared.
+    pub fn beside(&self, data: &Path, target: StoreTarget) -> Result<Self, StoreError> {
+        let mut catalogue = Catalogue::open(data)?;
+        catalogue.cache_name_group(&target.fingerprint.to_string(), &target.model)?;
+        Ok(Self {
+            target,
+            root: self.root.clone(),
+            budget: self.budget,
+            memory: self.memory.clone(),
+            catalogue: Mutex::new(catalogue),
+            outdated: Outdated::default(),
+        })
     }
 
     /// The files of earlier versions of the format that were removed when this store was opened.
@@ -211,7 +226,7 @@ impl Store {
 
     /// Keeps a segment in memory while there is room, with nothing written: one that was read layer by layer.
     pub fn remember(&self, id: SegmentId, segment: &Arc<KvSegment>) {
-        self.memory.insert(id, segment);
+        self.memory.insert(self.key(id), segment);
     }
 
     /// Removes the file of a segment that was found damaged while it was read, and its record, as [`Self::load_many`]
@@ -228,7 +243,7 @@ impl Store {
         if !self.target.layout.describes(&segment) {
             return Err(PutError::Layout);
         }
-        self.memory.insert(id, &segment);
+        self.memory.insert(self.key(id), &segment);
         let Some(evicted) = self.reserve(id, segment.shape.tokens)? else {
             return Ok(PutOutcome::OverBudget);
         };
@@ -248,14 +263,24 @@ impl Store {
     /// Drops chunks that are no longer indexed, under every model and prefix.
     pub fn remove(&self, ids: &[ChunkId]) -> Result<(), StoreError> {
         for id in ids {
-            self.memory.remove(SegmentId::Chunk(*id));
+            self.memory.remove(self.key(SegmentId::Chunk(*id)));
         }
         maintain::remove_chunks_below(&self.root, &mut self.catalogue(), ids)
     }
 
     /// True when a segment is in memory or has a file; what is in the file is not looked at.
     pub fn contains(&self, id: SegmentId) -> bool {
-        self.memory.get(id).is_some() || self.path(id).exists()
+        self.memory.get(self.key(id)).is_some() || self.path(id).exists()
+    }
+
+    /// The segments that are on disk for this model and the prefixes of `fingerprints`.
+    pub fn cached_under(&self, fingerprints: &[Fingerprint]) -> Result<Vec<SegmentId>, StoreError> {
+        let mut cached = Vec::new();
+        for fingerprint in fingerprints {
+            let segments = self.catalogue().cache_segments(&fingerprint.to_string())?;
+            cached.extend(segments.iter().filter_map(|segment| SegmentId::parse(segment)));
+        }
+        Ok(cached)
     }
 
     /// The segments that are on disk for this model and prefix.
@@ -273,7 +298,8 @@ impl Store {
         self.target.layout.file_bytes(&self.key(SegmentId::Chunk(ChunkId([0; 32]))), tokens)
     }
 
-    fn key(&self, segment: SegmentId) -> KvKey {
+    /// What names a segment of this store among those of all models and prefixes.
+    pub fn key(&self, segment: SegmentId) -> KvKey {
         KvKey { fingerprint: self.target.fingerprint, segment }
     }
 
@@ -287,7 +313,7 @@ impl Store {
     }
 
     fn find(&self, id: SegmentId, cancelled: &(dyn Fn() -> bool + Sync)) -> Found {
-        if let Some(segment) = self.memory.get(id) {
+        if let Some(segment) = self.memory.get(self.key(id)) {
             return Found::Memory(segment);
         }
         if cancelled() {
@@ -297,7 +323,7 @@ impl Store {
         match self.open_file(id, &path).and_then(|file| Ok((file.read_segment()?, file.bytes))) {
             Ok((segment, bytes)) => {
                 let segment = Arc::new(segment);
-                self.memory.insert(id, &segment);
+                self.memory.insert(self.key(id), &segment);
                 Found::File { segment, bytes }
             }
             Err(error) => Found::Nothing(removed_if_useless(path, error)),
@@ -305,12 +331,12 @@ impl Store {
     }
 
     fn source(&self, id: SegmentId) -> Result<SegmentSource, LoadError> {
-        if let Some(segment) = self.memory.get(id) {
+        if let Some(segment) = self.memory.get(self.key(id)) {
             return Ok(SegmentSource::Memory(segment));
         }
         let path = self.path(id);
         let file = self.open_file(id, &path).map_err(|error| removed_if_useless(path, error))?;
-        self.memory.note_reader(id, &file.in_use);
+        self.memory.note_reader(self.key(id), &file.in_use);
         Ok(SegmentSource::File(file))
     }
 

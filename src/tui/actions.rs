@@ -136,6 +136,7 @@ impl App {
                 self.strategy = chosen;
                 self.note(Note::info(format!("Questions are now answered with `{}`.", strategy(chosen))));
             }
+            Ok(Slash::In(names)) => self.choose_collections(&names),
             Ok(Slash::Theme(name)) => return self.use_theme(name),
             Ok(Slash::Index(path)) => return self.request_index(path),
             Ok(Slash::Search(words)) => return self.request_search(words),
@@ -171,7 +172,12 @@ impl App {
     }
 
     fn request_search(&mut self, words: String) -> Vec<Effect> {
-        self.ask_engine(Command::Search(SearchRequest { question: words, ..SearchRequest::default() }))
+        let collections = self.chips.collections();
+        self.ask_engine(Command::Search(SearchRequest {
+            question: words,
+            collections,
+            ..SearchRequest::default()
+        }))
     }
 
     /// Sends a command while there is an engine to take it.

@@ -9,6 +9,7 @@ use super::{
     asking::Editing,
     chats::{ChatList, Mode},
     chips::Chips,
+    collections::Known,
     comparison::ComparisonView,
     entry::{Entry, Turn},
     first_run::FirstRun,
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     config::Strategy,
     engine::{
-        ChatId, Command, Event, Failure, Progress, RequestId, RetrievedChunk, Status,
+        ChatId, Command, Event, Failure, IndexerStatus, Progress, RequestId, RetrievedChunk, Status,
         admin::{ModelFile, PullProgress},
     },
 };
@@ -161,6 +162,7 @@ pub struct App {
     /// The number of the selected completion of a slash command.
     pub(super) completion: usize,
     pub(super) strategy: Strategy,
+    pub(super) collections: Known,
     pub(super) transcript: Transcript,
     pub(super) shelf: Shelf,
     /// What goes along with the next questions.
@@ -188,6 +190,8 @@ pub struct App {
     /// When Ctrl-C was pressed once.
     pub(super) interrupted: Option<Duration>,
     pub(super) engine_gone: bool,
+    /// Another process that indexes.
+    pub(super) elsewhere: Option<IndexerStatus>,
 }
 
 /// Indexing that goes on in the background.
@@ -213,6 +217,7 @@ impl App {
             side: Side::default(),
             input: Input::default(),
             completion: 0,
+            collections: Known::none(strategy),
             strategy,
             transcript: Transcript::default(),
             shelf: Shelf::default(),
@@ -232,6 +237,7 @@ impl App {
             opened: 0,
             interrupted: None,
             engine_gone: false,
+            elsewhere: None,
         };
         app.reflow();
         app

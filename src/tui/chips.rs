@@ -1,4 +1,4 @@
-//! What the user chose for the next questions: pinned chunks and files, and the files and folders they are about. It
+//! What the user chose for the next questions: pinned chunks and files, and the collections, files and folders they are about. It
 //! goes along with every question until it is taken away.
 
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ pub enum Choice {
     Pin(Pin),
     /// An indexed file, or a folder of some.
     Scope(PathBuf),
+    /// A collection by its name.
+    Collection(String),
 }
 
 /// The chips, in the order in which they were chosen.
@@ -38,6 +40,11 @@ impl Chip {
 
     pub fn file(path: &Path) -> Self {
         Self { text: format!("+{}", name(path)), choice: Choice::Pin(Pin::File(path.to_owned())) }
+    }
+
+    /// A collection that questions are about.
+    pub fn collection(name: &str) -> Self {
+        Self { text: format!("in {name}"), choice: Choice::Collection(name.to_owned()) }
     }
 
     /// A file or folder that questions are about; `shown` is its name from what the user added.
@@ -65,7 +72,7 @@ impl Chips {
         self.0.iter().any(|chip| match &chip.choice {
             Choice::Pin(Pin::Chunk(id)) => *id == chunk.id,
             Choice::Pin(Pin::File(path)) => *path == chunk.path,
-            Choice::Scope(_) => false,
+            Choice::Scope(_) | Choice::Collection(_) => false,
         })
     }
 
@@ -80,6 +87,21 @@ impl Chips {
         added
     }
 
+    /// The collections that questions are about; none for all.
+    pub fn collections(&self) -> Vec<String> {
+        let name = |chip: &Chip| match &chip.choice {
+            Choice::Collection(name) => Some(name.clone()),
+            Choice::Pin(_) | Choice::Scope(_) => None,
+        };
+        self.0.iter().filter_map(name).collect()
+    }
+
+    /// Puts these in the place of the collections chosen before.
+    pub fn set_collections(&mut self, chips: impl Iterator<Item = Chip>) {
+        self.0.retain(|chip| !matches!(chip.choice, Choice::Collection(_)));
+        self.0.splice(0..0, chips);
+    }
+
     pub fn remove_last(&mut self) -> Option<Chip> {
         self.0.pop()
     }
@@ -90,6 +112,7 @@ impl Chips {
             match &chip.choice {
                 Choice::Pin(pin) => selection.pinned.push(pin.clone()),
                 Choice::Scope(path) => selection.scope.push(path.clone()),
+                Choice::Collection(name) => selection.collections.push(name.clone()),
             }
         }
     }

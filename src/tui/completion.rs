@@ -57,7 +57,14 @@ impl App {
     /// arrow keys go on through the history.
     pub(super) fn completions(&self) -> Vec<Completion> {
         let is_typing = self.focus == Focus::Input && !self.input.shows_history();
-        if is_typing { completions(&self.input.text()) } else { Vec::new() }
+        if !is_typing {
+            return Vec::new();
+        }
+        let text = self.input.text();
+        match self.collection_completions(&text) {
+            names if names.is_empty() => completions(&text),
+            names => names,
+        }
     }
 
     /// Selects the completion `step` further down; after the last comes the first.

@@ -7,8 +7,8 @@ use super::{
     keys::Action,
 };
 use crate::engine::{
-    Answer, CatalogueQuery, CatalogueReply, Command, Event, Failure, FailureKind, IndexReport, Outcome,
-    RequestId, RetrievedChunk, StopReason,
+    Answer, CatalogueQuery, CatalogueReply, Command, Event, Failure, FailureKind, IndexReport, IndexerStatus,
+    Outcome, RequestId, RetrievedChunk, StopReason,
 };
 
 /// Files left out that a report lists; the others are counted.
@@ -35,7 +35,11 @@ impl App {
             Event::Measured { id, runs, answer, .. } if self.comparison.expects(id) => {
                 self.comparison.on_measured(runs, *answer);
             }
-            Event::Measured { .. } | Event::Estimated { .. } | Event::LeftOut { .. } => {}
+            Event::Elsewhere(status) => return self.on_elsewhere(status),
+            Event::Measured { .. }
+            | Event::Estimated { .. }
+            | Event::LeftOut { .. }
+            | Event::Watching { .. } => {}
             Event::Warning { id: Some(id), message } if self.comparison.expects(id) => {
                 self.comparison.on_warning(message);
             }
@@ -80,6 +84,19 @@ impl App {
             | Command::Shutdown => {}
         }
         Vec::new()
+    }
+
+    /// Another process indexes, or has stopped: what it has done by now counts here as well.
+    fn on_elsewhere(&mut self, now: Option<IndexerStatus>) -> Vec<Effect> {
+        let has_stopped = now.is_none();
+        if let (Some(status), Some(now)) = (&mut self.status, now.as_ref().filter(|now| now.chunks > 0)) {
+            status.files = now.files;
+            status.chunks = now.chunks;
+            status.cached_chunks = now.cached_chunks;
+            status.cache_bytes = now.cache_bytes;
+        }
+        self.elsewhere = now;
+        if has_stopped { vec![Effect::Send(Command::Refresh)] } else { Vec::new() }
     }
 
     pub(super) fn on_engine_gone(&mut self) -> Vec<Effect> {

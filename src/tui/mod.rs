@@ -28,6 +28,7 @@ mod chats;
 mod chips;
 pub mod chooser;
 mod citations;
+mod collections;
 mod comparison;
 mod completion;
 mod conversation;
@@ -47,7 +48,7 @@ mod indexing;
 mod input;
 #[cfg(test)]
 mod key_tests;
-mod keymap;
+pub mod keymap;
 pub mod keys;
 mod laid;
 mod log;

@@ -102,6 +102,7 @@ pub fn run_with(
         screen.capture_mouse(mouse)?;
         let mut app = App::new(theme, config.answer.strategy, screen.size()?)
             .with_controls(keymap, mouse)
+            .with_collections(config)
             .with_model(config.model.source.clone());
         app.opened_at(seconds_since_epoch());
         let keys = Some(EventStream::new());

@@ -12,7 +12,7 @@ use super::{
     panes::Focus,
     theme::Theme,
 };
-use crate::config::Strategy;
+use crate::config::{ALL_COLLECTIONS, Strategy};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slash {
@@ -33,6 +33,8 @@ pub enum Slash {
     /// Holds the index run, or lets it go on.
     Pause(bool),
     Strategy(Strategy),
+    /// Questions are about these collections; about all where there is none.
+    In(Vec<String>),
     Theme(&'static str),
     Index(PathBuf),
     Search(String),
@@ -70,6 +72,7 @@ pub const COMMANDS: &[SlashCommand] = &[
     with("/search", "WORDS", "Show the chunks that hold the words", nothing, search),
     with("/compare", "[QUESTION]", "Answer a question, or the last one, with each strategy", nothing, compare),
     with("/strategy", "NAME", "Answer with ape, parallel, concat or full", strategies, strategy),
+    with("/in", "NAMES", "Ask only these collections, or all of them", || vec![ALL_COLLECTIONS], collections),
     alone("/retry", "Ask the last question again", || Slash::InChat(Action::RetryLast)).or(&["/again"]),
     alone("/edit", "Edit the last question and ask it again", || Slash::InChat(Action::EditLast)),
     with("/copy", "[WHAT]", "Copy the last answer; or its code, or a citation", || vec!["code", "citation"], copy),
@@ -153,6 +156,20 @@ fn strategy(name: &str) -> Result<Slash, String> {
         .ok_or_else(|| format!("`/strategy` takes the name of a strategy: {}.", strategies().join(", ")))
 }
 
+fn collections(names: &str) -> Result<Slash, String> {
+    let mut chosen: Vec<String> = Vec::new();
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        if !chosen.iter().any(|known| known == name) {
+            chosen.push(name.to_owned());
+        }
+    }
+    match chosen.as_slice() {
+        [] => Err("`/in` takes the names of collections, or `all`: `/in notes,work`.".to_owned()),
+        _ if chosen.iter().any(|name| name == ALL_COLLECTIONS) => Ok(Slash::In(Vec::new())),
+        _ => Ok(Slash::In(chosen)),
+    }
+}
+
 fn theme(name: &str) -> Result<Slash, String> {
     if name.is_empty() {
         return Ok(Slash::Do(Action::OpenThemes));
@@ -230,6 +247,11 @@ mod tests {
         assert_eq!(parse("/chats"), Ok(Slash::Chats(String::new())));
         assert_eq!(parse("/sessions dome wind"), Ok(Slash::Chats("dome wind".to_owned())));
         assert_eq!(parse("/rename The dome"), Ok(Slash::Rename("The dome".to_owned())));
+        assert_eq!(
+            parse("/in notes, work,notes"),
+            Ok(Slash::In(vec!["notes".to_owned(), "work".to_owned()]))
+        );
+        assert_eq!(parse("/in notes,all"), Ok(Slash::In(Vec::new())));
         assert_eq!(parse("/exit"), parse("/quit"));
         assert_eq!(parse("/search dome  wind"), Ok(Slash::Search("dome  wind".to_owned())));
     }
@@ -240,6 +262,7 @@ mod tests {
             ("/strategy", "ape, parallel, concat, full"),
             ("/strategy fast", "ape"),
             ("/index", "path"),
+            ("/in ,", "notes,work"),
             ("/search", "words"),
             ("/export pdf", "md"),
             ("/copy that", "citation"),

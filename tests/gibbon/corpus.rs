@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use gibbon::{
@@ -17,7 +18,8 @@ use gibbon::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-const SETTINGS: CorpusSettings = CorpusSettings { chunk_tokens: 384, max_file_bytes: 1 << 20 };
+const SETTINGS: CorpusSettings =
+    CorpusSettings { chunk_tokens: 384, max_file_bytes: 1 << 20, reader_program: None };
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -119,6 +121,53 @@ fn a_rule_that_makes_no_sense_is_reported_and_the_others_hold() {
         issues.iter().any(|(name, reason)| name == ".gibbonignore" && reason.contains("line 1")),
         "{issues:?}"
     );
+}
+
+/// An ignore file belongs to the folder, not to the user: it may leave files out, and bring back what another ignore file
+/// of the folder left out. It never widens what is read.
+#[test]
+fn an_ignore_file_never_widens_what_is_read() {
+    let outside = folder(&[("secret.md", "secret")]);
+    let absolute = outside.path().join("secret.md");
+    let rules = format!(
+        "!.env\n!.hidden\n!.hidden/**\n!/.git/config\n!../../secret.md\n!{absolute}\n{absolute}\n!*\n!**/.*\n!.config.toml\n",
+        absolute = absolute.display()
+    );
+    let root = folder(&[
+        (".gitignore", "left.md\n"),
+        (".gibbonignore", &rules),
+        ("deep/.gibbonignore", "!.key.md\n!..\n"),
+        ("deep/.key.md", "secret"),
+        ("a.md", "a"),
+        ("left.md", "left out by one, brought back by the other"),
+        (".env", "secret"),
+        (".hidden/x.md", "secret"),
+        (".hidden/.deep/y.md", "secret"),
+        (".git/config", "secret"),
+        (".config.toml", "x"),
+        (".gibbon/config.toml", "[model]\nsource = 'elsewhere.gguf'\n"),
+    ]);
+    symlink(outside.path(), root.path().join("linked")).expect("a link");
+    assert_eq!(found(root.path()), ["a.md", "left.md"]);
+}
+
+#[test]
+fn an_ignore_file_that_is_a_pipe_keeps_nobody_waiting() {
+    let root = folder(&[("a.md", "a"), ("deep/b.md", "b"), ("deep/er/c.md", "c")]);
+    let pipe = |path: &str| {
+        let path = root.path().join(path);
+        assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo runs").success());
+        path
+    };
+    pipe("deep/.gitignore");
+    assert_eq!(found(root.path()), ["a.md"]);
+    assert_eq!(
+        left_out(root.path()),
+        [("deep".to_owned(), "skipped: its ignore file is no regular file".to_owned())]
+    );
+    pipe(".gibbonignore");
+    let error = walk(root.path(), &SETTINGS).expect_err("its rules cannot be read");
+    assert!(matches!(error, WalkError::SpecialIgnoreFile { .. }), "{error}");
 }
 
 #[test]
@@ -242,8 +291,20 @@ fn binaries_are_not_text() {
 
 #[test]
 fn a_bad_byte_in_a_text_becomes_a_replacement_character() {
-    let document = read_bytes("a.txt", b"The caf\xe9 by the dome opens at noon.").expect("mostly text");
-    assert_eq!(document.text, "The caf\u{fffd} by the dome opens at noon.");
+    let bytes = "Das Café schließt früh: ".bytes().chain(*b"\xff.").collect::<Vec<u8>>();
+    let document = read_bytes("a.txt", &bytes).expect("mostly text");
+    assert_eq!(document.text, "Das Café schließt früh: \u{fffd}.");
+}
+
+#[test]
+fn files_without_text_are_counted_in_one_line() {
+    let root = folder(&[("a.md", "a"), ("one.png", "x"), ("sub/two.PNG", "x"), ("sub/all.tar.gz", "x")]);
+    assert_eq!(found(root.path()), ["a.md"]);
+    let issues = walk(root.path(), &SETTINGS).expect("the folder can be walked").issues;
+    let reasons: Vec<&str> = issues.iter().map(|issue| issue.reason.as_str()).collect();
+    assert_eq!(reasons, ["skipped: 2 images, 1 archive (by their names, files without text)"]);
+    assert_eq!(issues[0].path, root.path());
+    assert_eq!(found(&root.path().join("one.png")), ["one.png"], "who names it gets the reason for it alone");
 }
 
 #[test]
@@ -332,7 +393,10 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 fn any_name() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["a.md", "a.txt", "a.rs", "a.py", "a.js", "a.go", "a.c", "a.html"])
+    prop::sample::select(vec![
+        "a.md", "a.txt", "a.rs", "a.py", "a.js", "a.go", "a.c", "a.html", "a.rst", "a.org", "a.csv",
+        "a.yaml", "a.ts", "a.1", "a.json",
+    ])
 }
 
 proptest! {

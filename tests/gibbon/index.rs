@@ -36,6 +36,7 @@ fn file(name: &str, texts: &[String]) -> FileUpdate {
         bytes: 1,
         title: name.into(),
         recipe: "test".into(),
+        modified: 0,
         chunks: texts.iter().map(chunk).collect(),
     }
 }

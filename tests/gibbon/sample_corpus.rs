@@ -8,7 +8,8 @@ use gibbon::{
 };
 use serde::Deserialize;
 
-const SETTINGS: CorpusSettings = CorpusSettings { chunk_tokens: 384, max_file_bytes: 1 << 20 };
+const SETTINGS: CorpusSettings =
+    CorpusSettings { chunk_tokens: 384, max_file_bytes: 1 << 20, reader_program: None };
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

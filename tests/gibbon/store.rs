@@ -24,6 +24,7 @@ use gibbon::{
     },
 };
 
+mod collect;
 mod crash;
 mod formats;
 mod layers;

@@ -167,6 +167,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(7), ..ProptestConfig::default() })]
 
     #[test]
+    fn tokens_are_counted_without_being_encoded(text in "([a-zA-Z]{1,9}|[0-9]{1,5}|[ \\t\\n]{1,3}|[.,:;!?'\"-]{1,3}|\\PC){0,60}") {
+        let encoded = tokenizer().encode_text(&text).unwrap();
+        prop_assert_eq!(tokenizer().count(&text), encoded.len());
+        // Again, from what was counted before.
+        prop_assert_eq!(tokenizer().count(&text), encoded.len());
+    }
+
+    #[test]
     fn no_text_becomes_a_special_token(
         parts in prop::collection::vec(
             prop_oneof![

@@ -36,6 +36,7 @@ impl Fixture {
                 bytes: entry.bytes,
                 title: document.title.clone(),
                 recipe: "test".into(),
+                modified: 0,
                 chunks: split(&document, 384, &|text| text.split_whitespace().count()),
             });
         }
@@ -163,7 +164,7 @@ fn requests_are_answered_in_order_and_a_bad_one_ends_none() {
         send.send(CatalogueRequest { id: crate::engine::RequestId(number), query }).unwrap();
     }
     drop(send);
-    run(&fixture.config, &requests, &events);
+    run(&fixture.config, &requests, &Events::new(events, crate::engine::board::Board::default()));
     let mut next = || told.try_recv().unwrap();
     assert!(matches!(next(), Event::Failed { id: crate::engine::RequestId(1), .. }));
     assert!(matches!(next(), Event::Failed { id: crate::engine::RequestId(2), .. }));

@@ -137,6 +137,8 @@ pub enum FailureKind {
     ContextTooLong,
     /// Another process is indexing.
     Busy,
+    /// No process is indexing.
+    NoIndexer,
     Cancelled,
     /// The request makes no sense as it is.
     BadRequest,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    config::{Collection, Config, Paths},
     engine::{CatalogueQuery, ChatId, CompareRequest, KeptTurn},
     tui::slash::COMMANDS,
 };
@@ -50,6 +51,49 @@ fn question(effects: &[Effect]) -> &str {
     &request.question
 }
 
+/// A chat with two collections, one of which is answered in full.
+fn with_collections() -> App {
+    let paths = Paths { config_file: "c".into(), data: "d".into(), state: "s".into() };
+    let mut config = Config::with_paths(paths);
+    let mut answer = config.answer.clone();
+    for (name, strategy) in [("notes", Strategy::Ape), ("law", Strategy::Full)] {
+        answer.strategy = strategy;
+        let collection =
+            Collection { paths: vec!["/n".into()], include: vec![], exclude: vec![], answer: answer.clone() };
+        config.collections.insert(name.to_owned(), collection);
+    }
+    ready().with_collections(&config)
+}
+
+fn collections(effects: &[Effect]) -> &[String] {
+    let [Effect::Send(Command::Ask(request))] = effects else { panic!("{effects:?}") };
+    &request.selection.collections
+}
+
+#[test]
+fn collections_are_completed_chosen_and_left() {
+    let mut app = with_collections();
+    app.focus_on(Focus::Input);
+    type_text(&mut app, "/in ");
+    let texts = |app: &App| app.completions().into_iter().map(|one| one.text).collect::<Vec<_>>();
+    assert_eq!(texts(&app), ["/in law", "/in notes", "/in default", "/in all"]);
+    type_text(&mut app, "law,n");
+    assert_eq!(texts(&app), ["/in law,notes"]);
+    app.input.take();
+    send(&mut app, "/in law");
+    assert_eq!((app.strategy, app.chips.all()[0].text.as_str()), (Strategy::Full, "in law"));
+    send(&mut app, "/in lore");
+    assert_eq!(app.chips.collections(), ["law"], "a mistake changes nothing");
+    send(&mut app, "/in default");
+    assert_eq!((app.strategy, app.chips.collections()), (Strategy::Ape, vec!["default".to_owned()]));
+    let search = send(&mut app, "/search dome");
+    let [Effect::Send(Command::Search(request))] = search.as_slice() else { panic!("{search:?}") };
+    assert_eq!(request.collections, ["default"]);
+    send(&mut app, "/in all");
+    assert!(app.chips.is_empty());
+    assert!(collections(&send(&mut app, "why?")).is_empty());
+}
+
 #[test]
 fn every_command_does_what_it_says() {
     for command in COMMANDS {
@@ -94,6 +138,15 @@ fn check(command: &str, name: &str) {
         "/strategy" => {
             send(&mut app, &typed("full"));
             assert_eq!(app.strategy, Strategy::Full);
+        }
+        "/in" => {
+            send(&mut app, &typed("notes"));
+            assert!(app.chips.is_empty(), "there are no collections");
+            let mut app = with_collections();
+            send(&mut app, &typed("notes, law"));
+            assert_eq!(app.chips.collections(), ["notes", "law"]);
+            assert_eq!(app.strategy, Strategy::Ape);
+            assert_eq!(collections(&send(&mut app, "why?")), ["notes", "law"]);
         }
         "/retry" => assert_eq!(question(&send(&mut app, name)), "first"),
         "/edit" => {

@@ -18,7 +18,7 @@ use super::{
     },
     spinner,
 };
-use crate::engine::{Hold, Progress, Status};
+use crate::engine::{Activity, Hold, IndexerStatus, Progress, Status};
 
 /// Cells of the bar of background work.
 const PROGRESS_CELLS: usize = 12;
@@ -127,6 +127,9 @@ fn who(app: &App, columns: usize) -> Line<'static> {
 /// Background work while there is some, else what is indexed: as much of it as fits.
 fn what(app: &App, columns: usize) -> Option<Line<'static>> {
     let style = |role| app.theme.style(role);
+    if let Some(elsewhere) = app.elsewhere.as_ref().filter(|_| app.indexing.is_none()) {
+        return Some(Line::from(Span::styled(fit(&other_process(elsewhere), columns), style(Role::Muted))));
+    }
     if let Some(indexing) = app.indexing {
         let mark = match indexing.progress.and_then(|progress| progress.hold) {
             Some(_) => Span::styled("‖ ", style(Role::Warning)),
@@ -157,6 +160,29 @@ fn what(app: &App, columns: usize) -> Option<Line<'static>> {
     Some(Line::from(Span::styled(shown, style(Role::Muted))))
 }
 
+/// What a process in the background is at: `process 4711: encode 22 %`.
+pub fn other_process(status: &IndexerStatus) -> String {
+    let doing = match (status.activity, status.progress) {
+        (Activity::Stopping, _) => "stopping".to_owned(),
+        (Activity::Watching, _) => "watches for changes".to_owned(),
+        (Activity::Indexing, None) => "starts indexing".to_owned(),
+        (Activity::Indexing, Some(progress)) => {
+            let phase = index_phase(progress.phase);
+            match progress.done.saturating_mul(100).checked_div(progress.total) {
+                Some(percent) => format!("{phase} {percent} %"),
+                None => phase.to_owned(),
+            }
+        }
+    };
+    let hold = match status.progress.and_then(|progress| progress.hold) {
+        Some(Hold::Paused) => ", paused",
+        Some(Hold::Question) => ", gives way",
+        Some(Hold::Battery) => ", on battery",
+        None => "",
+    };
+    format!("process {}: {doing}{hold}", status.process)
+}
+
 /// What is indexed, the most important first.
 fn parts(status: &Status) -> Vec<String> {
     if status.chunks == 0 {
@@ -179,6 +205,7 @@ fn progress(indexing: &Indexing, columns: usize) -> (String, Option<(String, Str
         None => ("", None),
         Some(Hold::Paused) => ("paused · ", Some("paused")),
         Some(Hold::Question) => ("gives way to the question · ", Some("gives way")),
+        Some(Hold::Battery) => ("on battery · ", Some("on battery")),
     };
     let (phase, counted) = (index_phase(phase), unit(counted));
     let done_count = thousands(done as usize);

@@ -20,7 +20,9 @@ use super::{
         text::{Piece, Row, fit_end, flow, width, wrap},
         theme::Role,
     },
-    draw_rows, hint_at_rows_below, rounded,
+    draw_rows,
+    header::other_process,
+    hint_at_rows_below, rounded,
 };
 use crate::engine::{IndexedRoot, Status};
 
@@ -172,6 +174,8 @@ fn summary(app: &App, status: &Status, columns: usize) -> Vec<Row> {
     let run = app.indexing_view.run.as_ref().filter(|run| run.is_running());
     let used = run.and_then(|run| run.cache_bytes()).unwrap_or(status.cache_bytes);
     let budget = format!("{} of {}", bytes(used), bytes(status.cache_budget_bytes));
+    let elsewhere = app.elsewhere.as_ref().filter(|_| run.is_none());
+    rows.extend(elsewhere.map(|status| Row::new(vec![Piece::new(other_process(status), Role::Accent)])));
     rows.push(meter("Cache", used, status.cache_budget_bytes, &budget, columns));
     rows
 }

@@ -92,7 +92,7 @@ fn chip_row(chips: &[Chip], columns: usize) -> Row {
         }
         let role = match chip.choice {
             Choice::Pin(_) => Role::Citation,
-            Choice::Scope(_) => Role::Key,
+            Choice::Scope(_) | Choice::Collection(_) => Role::Key,
         };
         row.pieces.push(Piece::new(text, role));
     }

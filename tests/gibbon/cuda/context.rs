@@ -18,7 +18,7 @@ use gibbon::{
         tiers::{DeviceTier, HostTier},
     },
     model::{attention::ApeScaling, session::Placement},
-    store::key::SegmentId,
+    store::key::{Fingerprint, KvKey, SegmentId},
 };
 
 use super::{
@@ -216,8 +216,9 @@ fn a_context_that_does_not_fit_says_how_much_would() {
     run(network, &prefix, context).expect("what fits still runs");
 }
 
-fn id(number: usize) -> SegmentId {
-    SegmentId::Chunk(ChunkId([number as u8; 32]))
+fn id(number: usize) -> KvKey {
+    let fingerprint = Fingerprint::from_hex(&"0a".repeat(32)).expect("it is hexadecimal");
+    KvKey { fingerprint, segment: SegmentId::Chunk(ChunkId([number as u8; 32])) }
 }
 
 /// A tier never takes more than its budget, drops what was used longest ago, and nothing that somebody holds.

@@ -144,8 +144,8 @@ impl Soak {
         let id = *self.chunks.keys().nth(at).expect("as many as counted");
         self.chunks.remove(&id);
         self.store.remove(&[id]).expect("the store forgets it");
-        self.host.remove(SegmentId::Chunk(id));
-        self.device.remove(SegmentId::Chunk(id));
+        self.host.remove(self.store.key(SegmentId::Chunk(id)));
+        self.device.remove(self.store.key(SegmentId::Chunk(id)));
         self.add_a_chunk();
     }
 
@@ -175,11 +175,10 @@ impl Soak {
         session.prefill(&query, &never).expect("the query runs");
         let logits = session.logits().expect("it has been run").to_vec();
         for (index, kept) in session.take_kept().expect("the context is in place") {
+            let key = self.store.key(SegmentId::Chunk(chosen[index]));
             match kept {
-                Kept::Device(segment) => {
-                    self.device.keep(SegmentId::Chunk(chosen[index]), Arc::new(segment));
-                }
-                Kept::Host(segment) => self.host.keep(SegmentId::Chunk(chosen[index]), Arc::new(segment)),
+                Kept::Device(segment) => self.device.keep(key, Arc::new(segment)),
+                Kept::Host(segment) => self.host.keep(key, Arc::new(segment)),
             }
         }
         drop(session);
@@ -206,11 +205,12 @@ impl Soak {
 
     fn find(&mut self, id: ChunkId) -> (ContextSegment, Option<gibbon::store::SegmentFile>) {
         let segment = SegmentId::Chunk(id);
-        if let Some(found) = self.device.get(segment) {
+        let key = self.store.key(segment);
+        if let Some(found) = self.device.get(key) {
             self.hits[0] += 1;
             return (ContextSegment::on_device(found), None);
         }
-        if let Some(found) = self.host.get(segment) {
+        if let Some(found) = self.host.get(key) {
             self.hits[1] += 1;
             return (self.incoming(found.tokens(), Origin::Host(found)), None);
         }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 
 use super::{Home, Run};
+use crate::support::data;
 
 /// The reasons that an index run gives, by file name.
 fn reasons(report: &serde_json::Value) -> Vec<(String, String)> {
@@ -62,7 +63,7 @@ fn files_that_are_no_text_are_listed_and_the_rest_is_indexed() {
     assert_eq!(reason("program"), Some("skipped: not text"));
     assert_eq!((listed.len(), &report["files_added"]), (3, &2.into()), "{report}");
     let found = home.json(&["search", "opens at nine"]);
-    assert!(found["chunks"][0]["text"].as_str().unwrap().contains("caf\u{fffd} beside"), "{found}");
+    assert!(found["chunks"][0]["text"].as_str().unwrap().contains("café beside"), "{found}");
     home.assert_usable();
 
     // A file that was indexed and is too large now: what is indexed of it is no longer what it says.
@@ -145,4 +146,25 @@ fn a_damaged_catalogue_or_index_is_told() {
     let report = home.json(&["index", "documents"]);
     assert_eq!(report["chunks_encoded"], 0, "the caches are still good: {report}");
     home.assert_usable();
+}
+
+#[test]
+fn a_document_that_failed_is_listed_each_time_and_read_once_it_changes() {
+    let home = Home::new();
+    home.write("boiler.md", super::BOILER);
+    let report = fs::read(data("formats/report.pdf")).unwrap();
+    home.write("report.pdf", &report[..200]);
+    home.write("photo.jpg", "x");
+    let first = home.json(&["index", "documents", "--no-encode"]);
+    let again = home.json(&["index", "--no-encode"]);
+    for listed in [reasons(&first), reasons(&again)] {
+        let [(_, photos), (name, reason)] = &listed[..] else { panic!("{listed:?}") };
+        assert!(photos.contains("1 image") && name == "report.pdf", "{listed:?}");
+        assert!(reason.starts_with("skipped: damaged, or not a PDF"), "{reason}");
+    }
+    home.write("report.pdf", &report);
+    let report = home.json(&["index", "--no-encode"]);
+    assert_eq!((reasons(&report).len(), &report["files_added"]), (1, &1.into()), "{report}");
+    let found = home.json(&["search", "who replaced the shutter motor"]);
+    assert_eq!(found["chunks"][0]["page"], 1, "{found}");
 }

@@ -4,8 +4,10 @@
 //! it. Nothing here waits for a time: where a test has to act in the middle of a run, it waits for what the run leaves
 //! on disk.
 
+mod background;
 mod bad_files;
 mod bad_input;
+mod collections;
 mod damage;
 mod disk;
 mod full_disk;
@@ -14,6 +16,7 @@ mod incremental;
 mod interrupt;
 mod kill;
 mod log;
+mod permissions;
 mod rounds;
 mod screen;
 
@@ -310,6 +313,13 @@ impl Run {
         let value: Value = serde_json::from_str(&self.stdout).unwrap();
         assert_eq!(value["schema"], 1);
         value
+    }
+
+    /// The run ended well and said this.
+    #[track_caller]
+    fn assert_done(&self, gist: &str) {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        assert!(self.stdout.contains(gist), "{self:?}");
     }
 
     /// The run failed with this code and said all of this, with a hint, and nothing on standard output.

@@ -58,7 +58,7 @@ fn verify_and_prune_count_what_they_remove_of_earlier_versions() {
 
     let old = with_old_file(&data);
     let indexed = HashSet::from([chunk_id(1), chunk_id(2)]);
-    let unused = Prune::Unused { current: Some(model(1)), indexed: &indexed };
+    let unused = Prune::Unused { current: &[model(1)], indexed: &indexed };
     let report = maintain::prune(data.path(), &mut data.catalogue(), unused).unwrap();
     assert_eq!((report.removed_files, report.removed_bytes, report.kept_files), (1, 2 * 4096, 1));
     assert!(!old.exists());

@@ -101,7 +101,7 @@ fn verify_leaves_alone_what_is_not_the_stores() {
 fn prune_removes_what_nobody_will_ask_for() {
     let (data, first, second) = two_models();
     let indexed = HashSet::from([chunk_id(1), chunk_id(2)]);
-    let unused = Prune::Unused { current: Some(model(1)), indexed: &indexed };
+    let unused = Prune::Unused { current: &[model(1)], indexed: &indexed };
 
     let report = maintain::prune(data.path(), &mut data.catalogue(), unused).unwrap();
 
@@ -120,7 +120,7 @@ fn prune_removes_what_nobody_will_ask_for() {
 fn prune_without_a_known_model_keeps_every_models_chunks() {
     let (data, first, second) = two_models();
     let indexed = HashSet::from([chunk_id(1)]);
-    let unused = Prune::Unused { current: None, indexed: &indexed };
+    let unused = Prune::Unused { current: &[], indexed: &indexed };
     maintain::prune(data.path(), &mut data.catalogue(), unused).unwrap();
     assert_eq!((first.cached().unwrap().len(), second.cached().unwrap().len()), (2, 1));
 }

@@ -93,6 +93,10 @@ fn standing(app: &App, run: &IndexRun, columns: usize) -> Vec<Row> {
         None if run.stop_asked => (spinner(app), Role::Warning, "stopping …".to_owned()),
         None => match run.hold() {
             Some(Hold::Paused) => ("‖", Role::Warning, "paused".to_owned()),
+            Some(Hold::Battery) => {
+                let text = "the machine runs on its battery; it goes on once that is plugged in";
+                ("‖", Role::Warning, text.to_owned())
+            }
             Some(Hold::Question) => {
                 let text = "gives way to a question; it goes on after the answer";
                 ("‖", Role::Warning, text.to_owned())
