@@ -1,6 +1,6 @@
 //! Word documents: paragraphs, with headings by their style, lists, tables and notes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Converted, DocumentKind,
@@ -11,7 +11,7 @@ use super::{
 
 pub(super) fn convert(bytes: Vec<u8>) -> Result<Converted, String> {
     let mut archive = Archive::open(bytes)?;
-    let levels = heading_levels(&archive.text("word/styles.xml")?.unwrap_or_default())?;
+    let styles = Styles::read(&archive.text("word/styles.xml")?.unwrap_or_default())?;
     let mut text = Text::default();
     for part in ["word/document.xml", "word/footnotes.xml", "word/endnotes.xml"] {
         let xml = match part {
@@ -19,7 +19,7 @@ pub(super) fn convert(bytes: Vec<u8>) -> Result<Converted, String> {
             _ => archive.text(part)?.unwrap_or_default(),
         };
         let mut body =
-            Body { text: &mut text, levels: &levels, paragraph: Paragraph::default(), tables: Vec::new() };
+            Body { text: &mut text, styles: &styles, paragraph: Paragraph::default(), tables: Vec::new() };
         xml::each(&xml, &mut |token| body.take(token))?;
     }
     let title = core_title(&mut archive)?.filter(|_| !text.has_headings());
@@ -42,30 +42,47 @@ pub(super) fn core_title(archive: &mut Archive) -> Result<Option<String>, String
     Ok(Some(title).filter(|title| !title.trim().is_empty()))
 }
 
-/// The level of each style that is one of headings. Ids are in the language of the program that wrote the file; names
-/// are always English.
-fn heading_levels(styles: &str) -> Result<HashMap<String, usize>, String> {
-    let mut levels = HashMap::new();
-    let mut style = None;
-    xml::each(styles, &mut |token| {
-        let Token::Open(element) = token else { return Ok(()) };
-        match element.name {
-            "style" => style = element.attribute("styleId"),
-            "name" | "outlineLvl" => {
-                let value = element.attribute("val").unwrap_or_default();
-                let level = match element.name {
-                    "name" => named_level(&value),
-                    _ => value.parse::<usize>().ok().filter(|level| *level < 9).map(|level| level + 1),
-                };
-                if let (Some(style), Some(level)) = (&style, level) {
-                    levels.entry(style.clone()).or_insert(level);
-                }
+/// What styles mean, by their ids. Ids are in the language of the program that wrote the file; names are always English.
+#[derive(Default)]
+struct Styles {
+    /// The level of each style that is one of headings.
+    levels: HashMap<String, usize>,
+    /// Styles of the items of lists.
+    items: HashSet<String>,
+}
+
+impl Styles {
+    fn read(xml: &str) -> Result<Self, String> {
+        let mut styles = Self::default();
+        let mut style = String::new();
+        xml::each(xml, &mut |token| {
+            if let Token::Open(element) = token {
+                styles.take(element, &mut style);
             }
-            _ => {}
+            Ok(())
+        })?;
+        Ok(styles)
+    }
+
+    fn take(&mut self, element: &xml::Element, style: &mut String) {
+        let value = || element.attribute("val").unwrap_or_default();
+        let level = match element.name {
+            "style" => {
+                *style = element.attribute("styleId").unwrap_or_default();
+                None
+            }
+            "numPr" => {
+                self.items.insert(style.clone());
+                None
+            }
+            "name" => named_level(&value()),
+            "outlineLvl" => value().parse::<usize>().ok().filter(|level| *level < 9).map(|level| level + 1),
+            _ => None,
+        };
+        if let Some(level) = level {
+            self.levels.entry(style.clone()).or_insert(level);
         }
-        Ok(())
-    })?;
-    Ok(levels)
+    }
 }
 
 /// `heading 2` or `Heading2` to 2.
@@ -80,7 +97,7 @@ fn named_level(name: &str) -> Option<usize> {
 /// Puts a part's paragraphs into the text.
 struct Body<'a> {
     text: &'a mut Text,
-    levels: &'a HashMap<String, usize>,
+    styles: &'a Styles,
     paragraph: Paragraph,
     /// The tables that are open, one in the other.
     tables: Vec<Table>,
@@ -111,7 +128,9 @@ impl Body<'_> {
                     "p" => *paragraph = Paragraph::default(),
                     "pStyle" => {
                         let style = element.attribute("val").unwrap_or_default();
-                        paragraph.level = self.levels.get(&style).copied().or_else(|| named_level(&style));
+                        paragraph.level =
+                            self.styles.levels.get(&style).copied().or_else(|| named_level(&style));
+                        paragraph.is_item |= self.styles.items.contains(&style);
                     }
                     "numPr" => paragraph.is_item = true,
                     "t" => paragraph.in_text = true,

@@ -26,7 +26,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DocumentKind, Heading, Language, Mark, decode, html, label, markdown};
+use super::{DocumentKind, Heading, Language, Mark, decode, html, label, markdown, measure::boundary_before};
 
 /// Changes when a format is read in another way than before, so that files are read again, failed ones too.
 pub const READERS: u32 = 2;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Converted, DocumentKind, markdown, text::Text};
+use super::{Converted, DocumentKind, boundary_before, markdown, text::Text};
 
 /// The most bytes of one cell's output that are kept; tables of numbers say nothing.
 const OUTPUT_BYTES: usize = 4 << 10;
@@ -56,7 +56,7 @@ fn output_of(cell: &Value) -> (String, bool) {
             output.push('\n');
         }
     }
-    let end = output.floor_char_boundary(OUTPUT_BYTES);
+    let end = boundary_before(&output, OUTPUT_BYTES);
     let is_cut = end < output.len();
     output.truncate(end);
     (output, is_cut)

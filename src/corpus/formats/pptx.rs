@@ -119,10 +119,10 @@ impl Shapes {
         let lines = std::mem::take(&mut self.paragraphs);
         let lines: Vec<&str> =
             lines.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty()).collect();
-        match (self.is_title, self.is_number) {
-            (true, _) => self.title = lines.join(" "),
-            (_, true) => {}
-            _ => self.blocks.push(lines.join("\n")),
+        if self.is_title {
+            self.title = lines.join(" ");
+        } else if !self.is_number && !lines.is_empty() {
+            self.blocks.push(lines.join("\n"));
         }
     }
 }

@@ -118,7 +118,9 @@ fn pdf_page_trees_that_loop_or_never_end_are_bounded() {
     refused(&[
         ("looped.pdf", looped, "skipped: "),
         ("heir.pdf", heir, "skipped: "),
-        ("long.pdf", pages(100_000, stream("", TEXT)), "100000 pages, more than the limit of 5000"),
+        ("long.pdf", pages(6_000, stream("", TEXT)), "6000 pages, more than the limit of 5000"),
+        // By the number of pages or, where the library was not optimised, by the time that they take to be counted.
+        ("longer.pdf", pages(100_000, stream("", TEXT)), "skipped: "),
     ]);
 }
 
