@@ -38,6 +38,10 @@ bench-tree *args:
 test-kill rounds="200":
     GIBBON_KILL_ROUNDS={{ rounds }} cargo test --test gibbon rounds -- --nocapture
 
+# Hostile input for every reader and loader, for so many seconds each
+fuzz seconds="600" target="":
+    GIBBON_FUZZ_SECONDS={{ seconds }} cargo test --test gibbon fuzz::{{ target }} -- --nocapture
+
 # A disk that is full at every point of a run (mounts a file system: root on Linux)
 test-full-disk:
     cargo test --test gibbon full_disk -- --ignored --nocapture

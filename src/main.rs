@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::OsString,
-    fmt, fs,
+    fmt,
     io::{self, IsTerminal, Write},
     panic::PanicHookInfo,
     path::Path,

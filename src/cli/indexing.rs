@@ -12,6 +12,9 @@ pub struct IndexArgs {
     /// Files and folders to add
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Bring only the folders of these collections up to date, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub collection: Vec<String>,
     /// Index only; KV caches are encoded when first needed
     #[arg(long)]
     pub no_encode: bool,

@@ -9,6 +9,7 @@ mod cuda;
 mod end_to_end;
 mod engine;
 mod formats;
+mod fuzz;
 mod golden;
 mod hub;
 mod index;
