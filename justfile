@@ -36,7 +36,7 @@ bench-tree *args:
 
 # Killed at random moments, so many times, while files change
 test-kill rounds="200":
-    GIBBON_KILL_ROUNDS={{ rounds }} cargo test --test gibbon rounds -- --nocapture
+    GIBBON_KILL_ROUNDS={{ rounds }} GIBBON_KILL_QUESTIONS=100 cargo test --test gibbon rounds -- --nocapture
 
 # Hostile input for every reader and loader, for so many seconds each
 fuzz seconds="600" target="":

@@ -1,9 +1,7 @@
 //! Parse, resolve, dispatch; the only place that exits.
 
 use std::{
-    env,
-    ffi::OsString,
-    fmt,
+    env, fmt,
     io::{self, IsTerminal, Write},
     panic::PanicHookInfo,
     path::Path,
@@ -197,7 +195,7 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
                 return status::order(config, order, console);
             }
             if args.background {
-                return background::start(config, in_background()?, console);
+                return background::start(config, background::detached()?, console);
             }
             let options = index::IndexOptions {
                 add: args.paths,
@@ -218,7 +216,7 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
                 kind: kind.unwrap_or_else(service::ServiceKind::of_system),
                 print,
                 program: env::current_exe()?,
-                variables: own_variables(),
+                variables: service::own_variables(env::vars_os()),
             };
             service::install(config, &options, console)
         }
@@ -272,28 +270,6 @@ fn dispatch(cli: &Cli, config: &Config, console: &mut Console) -> Result<Exit, E
         Some(Command::Man { directory }) => manual::man(Cli::command(), directory.as_deref(), console),
         Some(Command::Screenshots { directory, check }) => pictures(&directory, check, console),
     }
-}
-
-/// This command as one that runs in the background.
-fn in_background() -> Result<process::Command, Error> {
-    let mut command = process::Command::new(env::current_exe()?);
-    let is_background = |argument: &OsString| argument == "--background";
-    command.args(env::args_os().skip(1).map(|argument| match is_background(&argument) {
-        true => "--detached".into(),
-        false => argument,
-    }));
-    Ok(command)
-}
-
-/// The variables that say where data and models are, as far as they are text.
-fn own_variables() -> Vec<(String, String)> {
-    let is_own = |name: &str| name.starts_with("GIBBON_") || name == "HF_HUB_OFFLINE" || name == "HF_HOME";
-    let mut own: Vec<_> = env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| is_own(name))
-        .collect();
-    own.sort();
-    own
 }
 
 fn manage_collections(

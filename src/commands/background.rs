@@ -1,6 +1,8 @@
 //! `index --background`: the same command in a process of its own.
 
 use std::{
+    env,
+    ffi::OsString,
     fs::{self, File, OpenOptions},
     io,
     path::Path,
@@ -22,6 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How much of what a process printed is shown when it could not start.
 const SHOWN_BYTES: usize = 4096;
+
+/// The command of this process as one that runs in the background.
+pub fn detached() -> Result<Command, Error> {
+    let mut command = Command::new(env::current_exe()?);
+    let is_background = |argument: &OsString| argument == "--background";
+    command.args(env::args_os().skip(1).map(|argument| match is_background(&argument) {
+        true => "--detached".into(),
+        false => argument,
+    }));
+    Ok(command)
+}
 
 /// Starts `command` and returns once it indexes, or has ended.
 pub fn start(config: &Config, mut command: Command, console: &mut Console) -> Result<Exit, Error> {

@@ -1,6 +1,9 @@
 //! `service install --print`: the file with which systemd or launchd keeps an indexer running for this user.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use super::{Console, Error, Exit};
 use crate::config::Config;
@@ -145,6 +148,17 @@ fn agent(options: &ServiceOptions, state: &Path) -> Result<String, Error> {
 
 fn escaped_for_xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Those of the environment's variables that say where data and models are, as far as they are text.
+pub fn own_variables(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
+    let is_own = |name: &str| name.starts_with("GIBBON_") || name == "HF_HUB_OFFLINE" || name == "HF_HOME";
+    let mut own: Vec<_> = all
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| is_own(name))
+        .collect();
+    own.sort();
+    own
 }
 
 #[cfg(test)]

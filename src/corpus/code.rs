@@ -5,7 +5,7 @@ mod languages;
 #[cfg(test)]
 mod tests;
 
-use std::ops::ControlFlow;
+use std::{cell::Cell, ops::ControlFlow};
 
 use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
@@ -45,13 +45,17 @@ pub(super) fn grammar(language: Language) -> tree_sitter::Language {
     (languages::syntax(language).grammar)()
 }
 
-/// `None` when the text takes the parser unreasonably long, counted in its own steps so that the outcome does not
-/// depend on the machine.
+/// `None` when the text takes the parser unreasonably long, counted in its own steps and in what it reads again, so that the
+/// outcome does not depend on the machine: a scanner may look for the end of a string as far as the text goes, at every
+/// place where one could begin.
 fn parse(text: &str, language: Language) -> Option<Tree> {
+    /// Bytes that the parser is given at a time.
+    const PIECE_BYTES: usize = 4096;
     let mut parser = Parser::new();
     parser.set_language(&grammar(language)).ok()?;
     let mut steps_left = text.len() + 1000;
-    let mut progress = |_: &ParseState| match steps_left {
+    let bytes_left = Cell::new(64 * text.len() + (1 << 20));
+    let mut progress = |_: &ParseState| match steps_left.min(bytes_left.get()) {
         0 => ControlFlow::Break(()),
         _ => {
             steps_left -= 1;
@@ -59,8 +63,14 @@ fn parse(text: &str, language: Language) -> Option<Tree> {
         }
     };
     let options = ParseOptions::new().progress_callback(&mut progress);
-    let mut source = |offset: usize, _| text.as_bytes().get(offset..).unwrap_or_default();
-    parser.parse_with_options(&mut source, None, Some(options))
+    let mut source = |offset: usize, _| {
+        let rest = text.as_bytes().get(offset..).unwrap_or_default();
+        let piece = &rest[..rest.len().min(PIECE_BYTES)];
+        bytes_left.set(bytes_left.get().saturating_sub(piece.len()));
+        if bytes_left.get() == 0 { &[] } else { piece }
+    };
+    let tree = parser.parse_with_options(&mut source, None, Some(options));
+    tree.filter(|_| bytes_left.get() > 0)
 }
 
 fn is_deeper_than(tree: &Tree, limit: usize) -> bool {

@@ -65,8 +65,9 @@ fn what_changes_is_indexed_and_encoded_until_it_is_told_to_stop() {
     fs::create_dir(home.documents().join("moved")).unwrap();
     fs::rename(home.documents().join("new/cellar.md"), home.documents().join("moved/cellar.md")).unwrap();
     home.wait_until("the moved file", || {
-        let found = home.json(&["search", "zinc trough"]);
-        found["chunks"][0]["path"].as_str().is_some_and(|path| path.ends_with("moved/cellar.md"))
+        // For a moment, it may be nowhere.
+        let run = home.run(&["search", "zinc trough", "--json"]);
+        run.stdout.contains("moved/cellar.md")
     });
     assert!(home.caches() == caches, "a file that moves keeps its caches");
     fs::remove_dir_all(home.documents().join("moved")).unwrap();

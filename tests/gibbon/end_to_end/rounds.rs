@@ -1,7 +1,7 @@
 //! Killed again and again at random moments while files change: what the last run leaves equals a fresh index.
 //!
-//! A few rounds here; `GIBBON_KILL_ROUNDS=200 cargo test --release --test gibbon rounds` makes as many as wanted, and
-//! `GIBBON_KILL_SEED` makes others.
+//! A few rounds here; `GIBBON_KILL_ROUNDS` makes as many as wanted (`just test-kill`), `GIBBON_KILL_QUESTIONS` asks as many
+//! questions, and `GIBBON_KILL_SEED` makes others.
 
 use std::{
     fs, thread,
@@ -14,7 +14,7 @@ use super::{Home, copy_folder};
 
 const ROUNDS: u64 = 6;
 const SEED: u64 = 20_261_129;
-const QUESTIONS: usize = 100;
+const QUESTIONS: u64 = 12;
 /// Longest time of a round.
 const LONGEST: u64 = 1500;
 
@@ -106,7 +106,7 @@ fn what_is_left_equals_a_fresh_index() {
     copy_folder(&home.documents(), &fresh.documents());
     fresh.json(&["index", "documents"]);
     home.state().assert_same(&fresh.state());
-    for _ in 0..QUESTIONS {
+    for _ in 0..number("GIBBON_KILL_QUESTIONS", QUESTIONS) {
         let length = 1 + chance.below(5);
         let question = chance.words(length);
         assert_eq!(home.hits(&question), fresh.hits(&question), "{question}");

@@ -128,7 +128,10 @@ fn a_chat_goes_on_where_it_was() {
         (&turn.answer, turn.strategy, turn.stop),
         (&answer.text, Some(answer.strategy), Some(answer.stop))
     );
-    assert_eq!((&turn.origins, turn.timings.as_ref()), (&answer.origins, Some(&answer.timings)));
+    // What is kept has been JSON, which may change the last digit of a number.
+    let json = serde_json::to_string(&answer.timings).unwrap();
+    let timings = serde_json::from_str(&json).unwrap();
+    assert_eq!((&turn.origins, turn.timings.as_ref()), (&answer.origins, Some(&timings)));
     assert!(turn.sources.iter().zip(&answer.sources).all(|(kept, told)| kept.text == told.text));
 }
 
