@@ -147,8 +147,8 @@ impl<'s> Mutator<'s> {
                 input[at..at + width].copy_from_slice(&number.to_le_bytes()[..width]);
             }
             _ => {
-                for index in at..to {
-                    input[index] = self.below(256) as u8;
+                for byte in &mut input[at..to] {
+                    *byte = self.below(256) as u8;
                 }
             }
         }

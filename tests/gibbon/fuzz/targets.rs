@@ -22,12 +22,14 @@ use gibbon::{
     tui::keymap::Keymap,
 };
 
+type Run = Box<dyn Fn(&[u8]) -> bool>;
+
 /// Something that reads input.
 pub struct Target {
     pub name: &'static str,
     seeds: fn(&str) -> Vec<Vec<u8>>,
     /// Whether the input was read; false where it was refused.
-    pub run: Box<dyn Fn(&[u8]) -> bool>,
+    pub run: Run,
 }
 
 impl Target {
