@@ -7,6 +7,7 @@ mod device;
 mod edit;
 mod file;
 mod hub;
+mod private;
 mod resolve;
 mod source;
 mod template;
@@ -16,8 +17,9 @@ mod tests;
 use std::{collections::BTreeMap, path::PathBuf};
 
 pub use collection::{ALL_COLLECTIONS, Collection, DEFAULT_COLLECTION, patterns, wrong_name};
-pub use edit::{NewCollection, add_collection, create_private_folder, remove_collection, save_theme};
+pub use edit::{NewCollection, add_collection, remove_collection, save_theme};
 pub use hub::HubAccess;
+pub use private::{create_private_folder, private_file};
 use serde::{Deserialize, Serialize};
 
 pub use resolve::{ConfigError, Environment, Overrides};

@@ -9,7 +9,7 @@
 //! written by any process.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -35,6 +35,8 @@ pub use files::{
 pub use listing::ListedFile;
 pub use roots::{AddedRoot, Root, RootId, RootKind, RootOutcome};
 pub use sessions::{Message, Role, Session, SessionId};
+
+use crate::config::{create_private_folder, private_file};
 
 /// The database's name in the data directory.
 pub const CATALOGUE_FILE: &str = "catalogue.sqlite3";
@@ -151,7 +153,7 @@ impl Catalogue {
     /// Opens the catalogue in `data`, creating the directory (mode 0700) and the database (mode 0600) where there
     /// are none. Any number of threads and processes may do so at once.
     pub fn open(data: &Path) -> Result<Self> {
-        create_private_directory(data).map_err(|error| CatalogueError::io(data, error))?;
+        create_private_folder(data).map_err(|error| CatalogueError::io(data, error))?;
         let path = data.join(CATALOGUE_FILE);
         create_private_file(&path).map_err(|error| CatalogueError::io(&path, error))?;
         let open = || {
@@ -262,23 +264,10 @@ fn raise_generation(transaction: &rusqlite::Transaction<'_>) -> Result<i64> {
     )?)
 }
 
-/// Creates `path` and the directories above it that are missing, for the user alone. What exists is left as it is.
-pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
 /// Creates an empty file that only the user can read. What exists is left as it is, and not even opened: closing a
 /// database's file takes away the locks that SQLite holds on it anywhere in this process.
 fn create_private_file(path: &Path) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match private_file().write(true).create_new(true).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         // Another thread may have the database open by now, so the new file is never closed either.
         Ok(file) => {

@@ -1,4 +1,4 @@
-use std::{ffi::OsStr, path::PathBuf, sync::Barrier};
+use std::{ffi::OsStr, fs, path::PathBuf, sync::Barrier};
 
 use serde_json::json;
 

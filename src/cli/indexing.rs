@@ -28,13 +28,13 @@ pub struct IndexArgs {
     #[arg(long)]
     pub background: bool,
     /// Pause the process that indexes
-    #[arg(long, group = "order", conflicts_with_all = ["paths", "forget", "watch", "background", "no_encode", "json"])]
+    #[arg(long, group = "order", conflicts_with_all = ["paths", "collection", "forget", "watch", "background", "no_encode", "json"])]
     pub pause: bool,
     /// Let a paused one go on
-    #[arg(long, group = "order", conflicts_with_all = ["paths", "forget", "watch", "background", "no_encode", "json"])]
+    #[arg(long, group = "order", conflicts_with_all = ["paths", "collection", "forget", "watch", "background", "no_encode", "json"])]
     pub resume: bool,
     /// End it; what was done stays done
-    #[arg(long, group = "order", conflicts_with_all = ["paths", "forget", "watch", "background", "no_encode", "json"])]
+    #[arg(long, group = "order", conflicts_with_all = ["paths", "collection", "forget", "watch", "background", "no_encode", "json"])]
     pub stop: bool,
     /// This is the process that `--background` started
     #[arg(long, hide = true)]

@@ -3,8 +3,7 @@
 use std::{
     env,
     ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io,
+    fs, io,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -13,7 +12,7 @@ use std::{
 
 use super::{Console, Error, Exit, Stream};
 use crate::{
-    config::Config,
+    config::{Config, private_file},
     engine::{IndexerStatus, indexer},
 };
 
@@ -39,7 +38,7 @@ pub fn detached() -> Result<Command, Error> {
 /// Starts `command` and returns once it indexes, or has ended.
 pub fn start(config: &Config, mut command: Command, console: &mut Console) -> Result<Exit, Error> {
     let output = config.paths.state.join(OUTPUT_FILE);
-    let log = create_private(&output)?;
+    let log = private_file().write(true).create(true).truncate(true).open(&output)?;
     let mut child =
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn().map_err(|error| {
             io::Error::new(error.kind(), format!("the background process could not be started: {error}"))
@@ -82,12 +81,4 @@ fn ended(status: ExitStatus, output: &Path, console: &mut Console) -> Result<Exi
     let stream = if exit == Exit::Done { Stream::Output } else { Stream::Error };
     console.write(stream, &said)?;
     Ok(exit)
-}
-
-fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }

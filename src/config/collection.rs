@@ -66,25 +66,29 @@ impl Config {
     /// How a question to these collections is answered; to all of them where none is named. One alone has settings of its
     /// own, several together those of the configuration, with their system prompt where they have the same.
     pub fn answer_for(&self, collections: &[String]) -> AnswerSettings {
-        let own = |name: &String| self.collections.get(name).map_or(&self.answer, |each| &each.answer);
         match collections {
             [] => self.answer.clone(),
-            [name] => own(name).clone(),
+            [name] => self.own_answer(name).clone(),
             [first, ..] => match self.prompts_differ(collections) {
                 true => self.answer.clone(),
-                false => {
-                    AnswerSettings { system_prompt: own(first).system_prompt.clone(), ..self.answer.clone() }
-                }
+                false => AnswerSettings {
+                    system_prompt: self.own_answer(first).system_prompt.clone(),
+                    ..self.answer.clone()
+                },
             },
         }
     }
 
+    /// The settings of one collection; the configuration's where there is none of this name, as for [`DEFAULT_COLLECTION`].
+    pub fn own_answer(&self, name: &str) -> &AnswerSettings {
+        self.collections.get(name).map_or(&self.answer, |collection| &collection.answer)
+    }
+
     /// True where these collections, or all where none is named, do not have the same system prompt.
     pub fn prompts_differ(&self, collections: &[String]) -> bool {
-        let own = |name: &str| self.collections.get(name).map_or(&self.answer, |each| &each.answer);
         let mut prompts: Vec<&str> = match collections {
-            [] => self.collection_names().map(|name| own(name).system_prompt.as_str()).collect(),
-            names => names.iter().map(|name| own(name).system_prompt.as_str()).collect(),
+            [] => self.collection_names().map(|name| self.own_answer(name).system_prompt.as_str()).collect(),
+            names => names.iter().map(|name| self.own_answer(name).system_prompt.as_str()).collect(),
         };
         prompts.dedup();
         prompts.len() > 1

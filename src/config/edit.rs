@@ -8,6 +8,8 @@ use std::{
 
 use toml_edit::{Array, DocumentMut, Item, Table, Value};
 
+use super::create_private_folder;
+
 /// The text of a configuration file with this theme, or why `text` is not one.
 pub fn with_theme(text: &str, theme: &str) -> Result<String, String> {
     let mut document = parsed(text)?;
@@ -119,15 +121,6 @@ fn change(path: &Path, edit: impl FnOnce(&str) -> Result<String, String>) -> io:
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|error| error.error)?;
     Ok(())
-}
-
-/// Makes a folder, and those above it that are missing, for their owner alone.
-pub fn create_private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ use crate::{config::CacheDtype, model::rope::RopeLayout};
 pub const ELEMENTWISE: Source = Source {
     name: "elementwise",
     pieces: &[
+        include_str!("kernels/order.cu"),
         include_str!("kernels/element.cu"),
         include_str!("kernels/elementwise.cu"),
         include_str!("kernels/heads.cu"),
@@ -42,13 +43,20 @@ pub const ELEMENTWISE: Source = Source {
 };
 
 /// Products with few rows.
-pub const GEMV: Source =
-    Source { name: "gemv", pieces: &[include_str!("kernels/element.cu"), include_str!("kernels/gemv.cu")] };
+pub const GEMV: Source = Source {
+    name: "gemv",
+    pieces: &[
+        include_str!("kernels/order.cu"),
+        include_str!("kernels/element.cu"),
+        include_str!("kernels/gemv.cu"),
+    ],
+};
 
 /// Attention, and the merge of its parts.
 pub const ATTENTION: Source = Source {
     name: "attention",
     pieces: &[
+        include_str!("kernels/order.cu"),
         include_str!("kernels/attention.cu"),
         include_str!("kernels/attention_tensor.cu"),
         include_str!("kernels/attention_few.cu"),

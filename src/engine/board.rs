@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::protocol::{Activity, Event, IndexPhase, IndexerStatus, Progress, RequestId, WatchedRoot};
-use crate::index::WriterLock;
+use crate::{config::private_file, index::WriterLock};
 
 /// The status file's name in the data directory.
 const STATUS_FILE: &str = "indexer.json";
@@ -162,11 +162,8 @@ pub(super) fn read(data: &Path) -> Option<IndexerStatus> {
 /// Puts a file of the user's alone in the place of another.
 pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let unfinished = unfinished(path);
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&unfinished).and_then(|mut file| file.write_all(content));
+    let opened = private_file().write(true).create(true).truncate(true).open(&unfinished);
+    let written = opened.and_then(|mut file| file.write_all(content));
     written.and_then(|()| fs::rename(&unfinished, path)).inspect_err(|_| drop(fs::remove_file(&unfinished)))
 }
 

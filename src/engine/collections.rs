@@ -115,8 +115,7 @@ pub(super) fn chunks_by_prompt(resources: &mut Resources) -> Result<Vec<PromptCh
     for prompt in prompts {
         let mut files = FileSet::default();
         for (name, set) in memberships.each() {
-            let own = config.collections.get(name).map_or(&config.answer, |collection| &collection.answer);
-            if own.system_prompt == prompt {
+            if config.own_answer(name).system_prompt == prompt {
                 files.add(set);
             }
         }

@@ -15,8 +15,8 @@ use super::{
     visible::visible,
 };
 use crate::{
-    catalogue::{Catalogue, create_private_directory},
-    config::Config,
+    catalogue::Catalogue,
+    config::{Config, create_private_folder},
     index::{IndexError, Reader},
     model::{Model, hub},
 };
@@ -82,7 +82,7 @@ fn processor() -> Check {
 }
 
 fn data_directory(data: &Path) -> Check {
-    let probe = create_private_directory(data).and_then(|()| {
+    let probe = create_private_folder(data).and_then(|()| {
         let mut file = tempfile::NamedTempFile::new_in(data)?;
         file.write_all(b"doctor")?;
         file.as_file().sync_all()

@@ -5,7 +5,7 @@
 //! process ends.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ use super::{
     board,
     protocol::{Failure, FailureKind, IndexerOrder, IndexerStatus},
 };
-use crate::index::WriterLock;
+use crate::{config::private_file, index::WriterLock};
 
 const ORDER_FILE: &str = "indexer.order";
 const QUESTION_FILE: &str = "question.lock";
@@ -95,12 +95,9 @@ pub(super) struct Asking {
 impl Asking {
     /// Not being able to say so is no reason not to answer.
     pub fn begin(data: &Path) -> Self {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let locked =
-            options.open(data.join(QUESTION_FILE)).and_then(|file| file.lock_shared().map(|()| file));
+        let path = data.join(QUESTION_FILE);
+        let opened = private_file().read(true).write(true).create(true).truncate(false).open(path);
+        let locked = opened.and_then(|file| file.lock_shared().map(|()| file));
         Self {
             _file: locked.inspect_err(|error| tracing::debug!(%error, "an indexer may not give way")).ok(),
         }

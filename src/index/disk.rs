@@ -16,7 +16,10 @@ use super::{
     IndexError, Result,
     schema::{self, Fields},
 };
-use crate::catalogue::{CatalogueState, FileId, create_private_directory};
+use crate::{
+    catalogue::{CatalogueState, FileId},
+    config::create_private_folder,
+};
 
 /// What tantivy writes last in every commit and every merge.
 const META_FILE: &str = "meta.json";
@@ -60,7 +63,7 @@ pub(super) fn create(directory: &Path, fields: &Fields) -> Result<Index> {
         }
         _ => {}
     }
-    create_private_directory(directory).map_err(|error| IndexError::io(directory, error))?;
+    create_private_folder(directory).map_err(|error| IndexError::io(directory, error))?;
     let index = Index::create_in_dir(directory, fields.schema.clone())
         .map_err(|error| write_error(directory, &error))?;
     schema::register_tokenizers(&index);

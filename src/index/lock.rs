@@ -2,7 +2,7 @@
 //! the holder ends, however it ends, so the file alone means nothing.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read, Seek, Write},
     path::Path,
     thread,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{IndexError, Result};
-use crate::catalogue::create_private_directory;
+use crate::config::{create_private_folder, private_file};
 
 /// The lock file's name in the data directory.
 const LOCK_FILE: &str = "index.lock";
@@ -38,9 +38,10 @@ impl WriterLock {
     /// # Errors
     /// [`IndexError::Busy`] where another process, or another part of this one, has it.
     pub fn take(data: &Path) -> Result<Self> {
-        create_private_directory(data).map_err(|error| IndexError::io(data, error))?;
+        create_private_folder(data).map_err(|error| IndexError::io(data, error))?;
         let path = data.join(LOCK_FILE);
-        let mut file = open_private(&path).map_err(|error| IndexError::io(&path, error))?;
+        let opened = private_file().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = opened.map_err(|error| IndexError::io(&path, error))?;
         for attempt in 1.. {
             match file.try_lock() {
                 Ok(()) => break,
@@ -63,15 +64,6 @@ impl WriterLock {
             _ => None,
         }
     }
-}
-
-/// Opens the file, creating it for the user alone.
-fn open_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 fn sign(file: &mut File) -> io::Result<()> {

@@ -3,9 +3,9 @@
 //! A name says whose a file is. Nothing but names made here is ever opened or deleted, and no link is followed.
 
 use std::{
-    fs::{self, DirBuilder, DirEntry, File, OpenOptions, TryLockError},
+    fs::{self, DirEntry, File, OpenOptions, TryLockError},
     io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use super::{
     format::FORMAT_VERSION,
     key::{Fingerprint, KvKey, SegmentId},
 };
+use crate::config::create_private_folder;
 
 const EXTENSION: &str = ".safetensors";
 const UNFINISHED: &str = ".unfinished";
@@ -53,11 +54,6 @@ pub(super) fn path(root: &Path, key: &KvKey) -> PathBuf {
     }
 }
 
-/// Makes a directory, and those above it, for its owner only.
-pub(super) fn create_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
 /// Puts what `fill` writes at `path`, replacing what is there. The file appears under its name only when all of it
 /// is on the disk; on any error nothing is left behind. Returns the bytes allocated for it.
 pub(super) fn replace(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<u64> {
@@ -79,11 +75,11 @@ fn create_unfinished(directory: &Path, path: &Path) -> io::Result<tempfile::Name
     let prefix = format!("{stem}.{}.", std::process::id());
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(UNFINISHED).permissions(fs::Permissions::from_mode(0o600));
-    create_directory(directory)?;
+    create_private_folder(directory)?;
     match builder.tempfile_in(directory) {
         // Another process has pruned the directory in this moment, empty as it was.
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            create_directory(directory)?;
+            create_private_folder(directory)?;
             builder.tempfile_in(directory)
         }
         result => result,
@@ -329,7 +325,7 @@ mod tests {
         gone.wait().unwrap();
         let unfinished = |process: u32, random: &str| {
             let path = path.with_extension(format!("{process}.{random}{UNFINISHED}"));
-            create_directory(path.parent().unwrap()).unwrap();
+            create_private_folder(path.parent().unwrap()).unwrap();
             (File::create(&path).unwrap(), path)
         };
         let (_, _dead) = unfinished(gone.id(), "dead");

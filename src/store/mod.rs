@@ -36,7 +36,7 @@ use memory::Memory;
 
 use crate::{
     catalogue::{CacheRecord, CacheUses, Catalogue, CatalogueError},
-    config::StoreSettings,
+    config::{StoreSettings, create_private_folder},
     corpus::ChunkId,
     model::kv::KvSegment,
 };
@@ -153,7 +153,7 @@ impl Store {
     pub fn open(data: &Path, settings: &StoreSettings, target: StoreTarget) -> Result<Self, StoreError> {
         let mut catalogue = Catalogue::open(data)?;
         let root = files::root(data);
-        files::create_directory(&root).map_err(|source| StoreError::Io { path: root.clone(), source })?;
+        create_private_folder(&root).map_err(|source| StoreError::Io { path: root.clone(), source })?;
         catalogue.cache_name_group(&target.fingerprint.to_string(), &target.model)?;
         let outdated = maintain::remove_outdated(data);
         maintain::reconcile(data, &mut catalogue)?;

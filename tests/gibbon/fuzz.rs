@@ -20,6 +20,8 @@ use std::{
 use mutate::Mutator;
 use targets::target;
 
+use crate::support::named_number;
+
 /// Inputs of a target where no time is given.
 const INPUTS: usize = 100;
 /// Inputs longer than this are cut.
@@ -28,10 +30,6 @@ const MOST_INPUT_BYTES: usize = 1 << 20;
 const MOST_TIME: Duration = Duration::from_secs(30);
 /// Bytes by which the process may grow over a run of its own: caches of libraries, and no leak.
 const MOST_GROWTH: u64 = 256 << 20;
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
 
 /// Bytes of memory that this process has; 0 where nobody says.
 fn resident() -> u64 {
@@ -44,8 +42,8 @@ fn fuzz(name: &str) {
     let seeds = target.seeds();
     assert!(!seeds.is_empty(), "{name} has no input to begin with");
     let current = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}.input"));
-    let mut mutator = Mutator::new(number("GIBBON_FUZZ_SEED").unwrap_or(1), &seeds);
-    let time = number("GIBBON_FUZZ_SECONDS").map(Duration::from_secs);
+    let mut mutator = Mutator::new(named_number("GIBBON_FUZZ_SEED").unwrap_or(1), &seeds);
+    let time = named_number("GIBBON_FUZZ_SECONDS").map(Duration::from_secs);
     let (started, mut inputs, mut accepted, mut slowest, mut before) =
         (Instant::now(), 0, 0, Duration::ZERO, 0);
     while time.map_or(inputs < seeds.len() + INPUTS, |time| started.elapsed() < time) {

@@ -56,6 +56,29 @@ pub fn quantized_network() -> &'static Network {
     NETWORK.get_or_init(|| load_gguf(&default_model(), false).expect("the default model loads").0)
 }
 
+/// A number that the environment names.
+pub fn named_number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Numbers that are the same for the same seed: SplitMix64 (Steele, Lea, Flood 2014).
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+
+    /// Below `end`; 0 where there is nothing below it.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.bits() % end.max(1) as u64) as usize
+    }
+}
+
 /// What work that is never cancelled passes on.
 pub fn never() -> bool {
     false

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Converted, DocumentKind, heading_text, text::Text};
+use super::{Converted, DocumentKind, text::Text};
 
 /// What may stand between fields; the one that a file's first lines have most of.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -116,7 +116,7 @@ fn letters(column: usize) -> String {
         letters.push(char::from(b'A' + ((rest - 1) % 26) as u8));
         rest = (rest - 1) / 26;
     }
-    heading_text(&letters.iter().rev().collect::<String>())
+    letters.iter().rev().collect()
 }
 
 #[cfg(test)]

@@ -18,8 +18,7 @@ pub(super) fn convert(bytes: Vec<u8>) -> Result<Converted, String> {
     for (number, slide) in (1..).zip(slides(&mut archive)?) {
         let content = shapes(&archive.needed_text(&slide)?)?;
         text.page(number);
-        let title = content.title.trim();
-        text.heading(1, if title.is_empty() { "" } else { title })?;
+        text.heading(1, content.title.trim())?;
         text.block(&content.blocks.join("\n\n"))?;
         let notes = related(&mut archive, &slide)?.into_values().find(|part| part.contains("/notesSlides/"));
         if let Some(notes) = notes.map(|part| archive.text(&part)).transpose()?.flatten() {

@@ -2,7 +2,7 @@
 // head size (`attend_generic`), and the merge of partial results (`merge`).
 //
 // One translation unit is made by putting pieces after each other, in this order (no #include anywhere):
-//     attention.cu, attention_tensor.cu, attention_few.cu, attention_many.cu, attention_wide.cu
+//     order.cu, attention.cu, attention_tensor.cu, attention_few.cu, attention_many.cu, attention_wide.cu
 // with the macros  ELEMENT  0 = f32, 1 = f16, 2 = bf16  and  HEAD_DIM  (even, <= 512) given by -D.
 // All names but the kernels' own are inside `namespace attention`.
 //
@@ -104,22 +104,6 @@ struct Merge {
     float temperature, scale;
 };
 static_assert(sizeof(Merge) == 48, "the host's twin has 48 bytes");
-
-// As in element.cu, of which this source takes nothing else.
-
-/// Waits for what was started before on the stream.
-__device__ __forceinline__ void wait_for_previous() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-/// Lets the next kernel on the stream take the places that blocks of this one leave.
-__device__ __forceinline__ void let_next_start() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-#endif
-}
 
 __device__ __forceinline__ float minus_infinity() { return __int_as_float(0xff800000); }
 

@@ -47,7 +47,7 @@ impl Files {
     pub fn open(bench: &Bench, config: &Config, bytes: u64) -> Result<Self, Failure> {
         let storage = |error: std::io::Error| Failure::new(FailureKind::Storage, error.to_string(), None);
         let data = &config.paths.data;
-        crate::catalogue::create_private_directory(data).map_err(storage)?;
+        crate::config::create_private_folder(data).map_err(storage)?;
         let stat = rustix::fs::statvfs(data).map_err(|error| storage(error.into()))?;
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
         if free < bytes + SPARE_BYTES {

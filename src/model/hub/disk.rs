@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::HubError;
 use super::{PullEvent, Pulling};
-use crate::catalogue::create_private_directory;
+use crate::config::create_private_folder;
 
 const LOCK_FILE: &str = ".lock";
 /// Directories of unfinished downloads begin with this; whoever holds the lock may remove them.
@@ -22,7 +22,7 @@ pub(super) fn models_directory(data: &Path) -> PathBuf {
 
 /// Creates `directory` and checks that its file system has `needed_bytes` free.
 pub(super) fn ensure_space(directory: &Path, needed_bytes: u64) -> Result<(), HubError> {
-    create_private_directory(directory).map_err(|error| HubError::storage(directory, error))?;
+    create_private_folder(directory).map_err(|error| HubError::storage(directory, error))?;
     let status =
         rustix::fs::statvfs(directory).map_err(|error| HubError::storage(directory, error.into()))?;
     let free_bytes = status.f_bavail.saturating_mul(status.f_frsize);
@@ -36,7 +36,7 @@ pub(super) fn ensure_space(directory: &Path, needed_bytes: u64) -> Result<(), Hu
 /// Takes turns with other processes that fetch models, and removes what a killed one left. The turn ends when the
 /// returned file is dropped.
 pub(super) fn take_turn(models: &Path, progress: Pulling<'_>) -> Result<File, HubError> {
-    create_private_directory(models).map_err(|error| HubError::storage(models, error))?;
+    create_private_folder(models).map_err(|error| HubError::storage(models, error))?;
     let path = models.join(LOCK_FILE);
     let file = File::options()
         .create(true)

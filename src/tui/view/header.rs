@@ -127,8 +127,11 @@ fn who(app: &App, columns: usize) -> Line<'static> {
 /// Background work while there is some, else what is indexed: as much of it as fits.
 fn what(app: &App, columns: usize) -> Option<Line<'static>> {
     let style = |role| app.theme.style(role);
-    if let Some(elsewhere) = app.elsewhere.as_ref().filter(|_| app.indexing.is_none()) {
-        return Some(Line::from(Span::styled(fit(&other_process(elsewhere), columns), style(Role::Muted))));
+    if let Some(status) = app.elsewhere.as_ref().filter(|status| app.indexing.is_none() && is_busy(status)) {
+        // Which process it is stands in the indexing view, too.
+        let whole = other_process(status);
+        let text = if width(&whole) <= columns { whole } else { fit(&doing(status), columns) };
+        return Some(Line::from(Span::styled(text, style(Role::Muted))));
     }
     if let Some(indexing) = app.indexing {
         let mark = match indexing.progress.and_then(|progress| progress.hold) {
@@ -162,6 +165,15 @@ fn what(app: &App, columns: usize) -> Option<Line<'static>> {
 
 /// What a process in the background is at: `process 4711: encode 22 %`.
 pub fn other_process(status: &IndexerStatus) -> String {
+    format!("process {}: {}", status.process, doing(status))
+}
+
+/// It does more than watch: what is indexed is about to change.
+fn is_busy(status: &IndexerStatus) -> bool {
+    status.activity != Activity::Watching
+}
+
+fn doing(status: &IndexerStatus) -> String {
     let doing = match (status.activity, status.progress) {
         (Activity::Stopping, _) => "stopping".to_owned(),
         (Activity::Watching, _) => "watches for changes".to_owned(),
@@ -180,7 +192,7 @@ pub fn other_process(status: &IndexerStatus) -> String {
         Some(Hold::Battery) => ", on battery",
         None => "",
     };
-    format!("process {}: {doing}{hold}", status.process)
+    format!("{doing}{hold}")
 }
 
 /// What is indexed, the most important first.

@@ -17,6 +17,8 @@ use gibbon::{
 };
 use rayon::prelude::*;
 
+use crate::support::{Chance, named_number};
+
 pub const ELEMENTS: [CacheDtype; 3] = [CacheDtype::F32, CacheDtype::F16, CacheDtype::Bf16];
 pub const LAYOUTS: [RopeLayout; 2] = [RopeLayout::Interleaved, RopeLayout::Halves];
 
@@ -62,29 +64,24 @@ pub fn plain_kernels(element: CacheDtype) -> Kernels {
 }
 
 /// Random numbers from a seed that is shown where a test fails.
-pub struct Random(u64);
+pub struct Random(Chance);
 
 impl Random {
     pub fn fresh() -> Self {
-        let named = std::env::var("GIBBON_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+        let named = named_number("GIBBON_TEST_SEED");
         let now = || std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
         let seed = named.unwrap_or_else(now);
         println!("GIBBON_TEST_SEED={seed}");
-        Self(seed)
+        Self(Chance(seed))
     }
 
-    /// SplitMix64.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
+        self.0.bits()
     }
 
     /// Below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.bits() % end as u64) as usize
+        self.0.below(end)
     }
 
     /// Roughly normal: the sum of four uniform numbers, scaled.

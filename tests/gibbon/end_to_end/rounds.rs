@@ -11,10 +11,13 @@ use std::{
 use serde_json::Value;
 
 use super::{Home, copy_folder};
+use crate::support::{Chance, named_number};
 
 const ROUNDS: u64 = 6;
 const SEED: u64 = 20_261_129;
 const QUESTIONS: u64 = 12;
+/// Names of documents in each folder.
+const NAMES: usize = 5;
 /// Longest time of a round.
 const LONGEST: u64 = 1500;
 
@@ -25,16 +28,12 @@ const WORDS: [&str; 40] = [
     "stands", "beside", "under", "every", "morning", "winter", "once",
 ];
 
-/// Numbers that are the same for the same seed (SplitMix64, Steele, Lea, Flood 2014).
-struct Chance(u64);
+/// Texts and names made by chance.
+struct Author(Chance);
 
-impl Chance {
+impl Author {
     fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((x ^ (x >> 31)) % end as u64) as usize
+        self.0.below(end)
     }
 
     fn words(&mut self, count: usize) -> String {
@@ -47,26 +46,26 @@ impl Chance {
     }
 
     fn name(&mut self) -> String {
-        format!("{}/note{}.md", ["", "shed", "shed/left", "attic"][self.below(4)], self.below(8))
+        format!("{}note{}.md", ["", "shed/", "shed/left/", "attic/"][self.below(4)], self.below(NAMES))
     }
 }
 
 impl Home {
     /// Writes, changes, removes, renames or moves a document.
-    fn disturb(&self, chance: &mut Chance) {
-        let (one, other) = (chance.name(), chance.name());
+    fn disturb(&self, author: &mut Author) {
+        let (one, other) = (author.name(), author.name());
         let path = self.documents().join(&one);
-        match chance.below(6) {
+        match author.below(6) {
             0 => drop(fs::remove_file(path)),
             1 => drop(fs::rename(path, self.documents().join(&other))),
             // In two parts, so that a reader may come between.
             2 => {
-                let text = chance.document();
+                let text = author.document();
                 self.write(&one, &text[..text.len() / 2]);
                 thread::sleep(Duration::from_millis(2));
                 self.write(&one, &text);
             }
-            _ => self.write(&one, chance.document()),
+            _ => self.write(&one, author.document()),
         }
     }
 
@@ -79,23 +78,19 @@ impl Home {
     }
 }
 
-fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
-
 #[test]
 fn what_is_left_equals_a_fresh_index() {
-    let mut chance = Chance(number("GIBBON_KILL_SEED", SEED));
+    let mut author = Author(Chance(named_number("GIBBON_KILL_SEED").unwrap_or(SEED)));
     let home = Home::new();
-    for number in 0..8 {
-        home.write(&format!("note{number}.md"), chance.document());
+    for number in 0..NAMES {
+        home.write(&format!("note{number}.md"), author.document());
     }
     let runs = [&["index", "documents"][..], &["index", "documents", "--no-encode"], &["index", "--watch"]];
-    for round in 0..number("GIBBON_KILL_ROUNDS", ROUNDS) {
-        let running = home.start(runs[chance.below(if round == 0 { 2 } else { runs.len() })]);
-        let end = Instant::now() + Duration::from_millis(chance.below(LONGEST as usize) as u64);
+    for round in 0..named_number("GIBBON_KILL_ROUNDS").unwrap_or(ROUNDS) {
+        let running = home.start(runs[author.below(if round == 0 { 2 } else { runs.len() })]);
+        let end = Instant::now() + Duration::from_millis(author.below(LONGEST as usize) as u64);
         while Instant::now() < end {
-            home.disturb(&mut chance);
+            home.disturb(&mut author);
             thread::sleep(Duration::from_millis(20));
         }
         running.kill();
@@ -106,9 +101,9 @@ fn what_is_left_equals_a_fresh_index() {
     copy_folder(&home.documents(), &fresh.documents());
     fresh.json(&["index", "documents"]);
     home.state().assert_same(&fresh.state());
-    for _ in 0..number("GIBBON_KILL_QUESTIONS", QUESTIONS) {
-        let length = 1 + chance.below(5);
-        let question = chance.words(length);
+    for _ in 0..named_number("GIBBON_KILL_QUESTIONS").unwrap_or(QUESTIONS) {
+        let length = 1 + author.below(5);
+        let question = author.words(length);
         assert_eq!(home.hits(&question), fresh.hits(&question), "{question}");
     }
     home.assert_sound();

@@ -2,6 +2,7 @@
 
 use std::io::{Cursor, Read, Write};
 
+use crate::support::Chance;
 use zip::{ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 /// Pieces that mean something to one format or another.
@@ -69,21 +70,16 @@ const PIECES: &[&[u8]] = &[
 /// Makes inputs; the same for the same seed and the same inputs to begin with.
 pub struct Mutator<'s> {
     seeds: &'s [Vec<u8>],
-    state: u64,
+    chance: Chance,
 }
 
 impl<'s> Mutator<'s> {
     pub fn new(seed: u64, seeds: &'s [Vec<u8>]) -> Self {
-        Self { seeds, state: seed }
+        Self { seeds, chance: Chance(seed) }
     }
 
-    /// A number below `end` (SplitMix64, Steele, Lea, Flood 2014).
     fn below(&mut self, end: usize) -> usize {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.state;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((x ^ (x >> 31)) % end.max(1) as u64) as usize
+        self.chance.below(end)
     }
 
     pub fn next(&mut self, most: usize) -> Vec<u8> {
