@@ -3,18 +3,21 @@
 
     cargo build --release && python3 benches/large_tree.py [--files 100000] [--bytes 1000000000] [--runs 3]
 
-makes the folder (words as rare and as frequent as in English, headings, paragraphs; the same for the same numbers), indexes it
+makes the folder (words as frequent as in English, 60,000 different ones, headings, paragraphs), indexes it
 without encoding (`gibbon index --no-encode`) into a data directory of its own, then again with nothing changed, and searches it
 (`cargo bench --bench search`). Prints a line of JSON for each. Needs three times the text's size of disk space, twice while it
 runs; everything is removed at the end unless --keep names a folder for it.
 """
 
 import argparse
+import collections
+import itertools
 import json
 import os
 import pathlib
+import pydoc_data.topics
 import random
-import resource
+import re
 import shutil
 import subprocess
 import sys
@@ -23,14 +26,21 @@ import time
 
 SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "qui", "ro", "su", "ta", "ve", "wi",
              "xo", "ya", "zen", "bri", "cla", "dro", "fle", "gri", "pla", "sto", "tre", "ous", "ing", "ed", "ment", "er"]
+# One word in so many is a name or a rare one; as in an encyclopedia, where the 3,000 most frequent words are five of six.
+RARE_SHARE = 0.15
 
 
-def vocabulary(size: int, chance: random.Random) -> list[str]:
-    common = "the of and to in is that it for as with was on be by at this are or from an which not have".split()
-    words = dict.fromkeys(common)
-    while len(words) < size:
-        words["".join(chance.choice(SYLLABLES) for _ in range(chance.randint(1, 4)))] = None
-    return list(words)
+def vocabulary(size: int, chance: random.Random) -> tuple[list[str], list[float]]:
+    """Words with how often each comes: those of Python's own manual, and names and rare words, which are made up."""
+    manual = collections.Counter(re.findall("[A-Za-z]+", " ".join(pydoc_data.topics.topics.values())))
+    made_up = dict.fromkeys(manual, 0)
+    while len(made_up) < size:
+        made_up["".join(chance.choice(SYLLABLES) for _ in range(chance.randint(2, 4)))] = 0
+    rare = list(made_up)[len(manual):]
+    # Zipf's law, for the words as for the manual's.
+    zipf = [1 / (rank + 300) for rank in range(len(rare))]
+    share = RARE_SHARE / (1 - RARE_SHARE) * manual.total() / sum(zipf)
+    return [*manual, *rare], [*manual.values(), *(weight * share for weight in zipf)]
 
 
 def sentences(chance: random.Random, words: list[str], weights: list[float], count: int) -> list[str]:
@@ -44,12 +54,8 @@ def sentences(chance: random.Random, words: list[str], weights: list[float], cou
 
 def make_tree(folder: pathlib.Path, files: int, total: int) -> int:
     chance = random.Random(1)
-    words = vocabulary(60_000, chance)
-    weights, sum_so_far = [], 0.0
-    for rank in range(len(words)):
-        sum_so_far += 1 / (rank + 2.7)
-        weights.append(sum_so_far)
-    stock = sentences(chance, words, weights, 200_000)
+    words, weights = vocabulary(60_000, chance)
+    stock = sentences(chance, words, list(itertools.accumulate(weights)), 200_000)
     written, mean = 0, total / files
     for number in range(files):
         place = folder / f"{number % 97:02}" / f"{number // 97 % 31:02}"
@@ -59,8 +65,7 @@ def make_tree(folder: pathlib.Path, files: int, total: int) -> int:
         size = min(int(chance.lognormvariate(0, 0.9) * mean / 1.5), 2_000_000)
         parts, length = [f"# {chance.choice(words)} {number}\n"], 0
         while length < size:
-            # A word that no other file has, so that no two paragraphs are the same.
-            paragraph = " ".join(chance.choices(stock, k=6)) + f" Entry {number}x{length}.\n"
+            paragraph = " ".join(chance.choices(stock, k=6)) + f" It was {chance.randint(1, 9999)} then.\n"
             if chance.random() < 0.15:
                 paragraph = f"\n## {chance.choice(words).capitalize()}\n\n" + paragraph
             parts.append(paragraph)

@@ -161,7 +161,7 @@ impl Catalogue {
         };
         Ok(Counts {
             files: count("SELECT COUNT(*) FROM file")?,
-            chunks: count("SELECT COUNT(DISTINCT id) FROM chunk")?,
+            chunks: count("SELECT COUNT(DISTINCT substr(id, 1, 16)) FROM chunk")?,
         })
     }
 
@@ -189,7 +189,7 @@ impl Catalogue {
     /// The chunk with this id, in the first file (by path) that holds it.
     pub fn chunk(&self, id: ChunkId) -> Result<Option<ChunkRecord>> {
         self.one_chunk(
-            "WHERE chunk.id = ?1 ORDER BY root.path, file.relative, chunk.ordinal LIMIT 1",
+            "WHERE substr(chunk.id, 1, 16) = substr(?1, 1, 16) AND +chunk.id = ?1 ORDER BY root.path, file.relative, chunk.ordinal LIMIT 1",
             [id.to_string()],
         )
     }
@@ -238,7 +238,10 @@ impl Catalogue {
     pub fn unreferenced_cache(&self) -> Result<Vec<(String, String)>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT fingerprint, segment FROM cache
-             WHERE segment <> 'prefix' AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.id = cache.segment)
+             WHERE segment <> 'prefix' AND NOT EXISTS (
+                 SELECT 1 FROM chunk
+                 WHERE substr(chunk.id, 1, 16) = substr(cache.segment, 1, 16) AND chunk.id = cache.segment
+             )
              ORDER BY fingerprint, segment",
         )?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -402,7 +405,9 @@ fn clear_issue(transaction: &Transaction<'_>, root: RootId, relative: &Path) -> 
 
 /// Those of `chunks` that no file holds, each once, in order.
 pub(super) fn unreferenced(connection: &rusqlite::Connection, chunks: &[ChunkId]) -> Result<Vec<ChunkId>> {
-    let mut statement = connection.prepare_cached("SELECT 1 FROM chunk WHERE id = ?1 LIMIT 1")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM chunk WHERE substr(id, 1, 16) = substr(?1, 1, 16) AND +id = ?1 LIMIT 1",
+    )?;
     let mut left = Vec::new();
     for chunk in chunks {
         if !statement.exists([chunk.to_string()])? {

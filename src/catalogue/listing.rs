@@ -44,7 +44,10 @@ impl Catalogue {
     pub fn cached_chunks(&self) -> Result<usize> {
         let count: i64 = self.connection.query_row(
             "SELECT count(DISTINCT segment) FROM cache
-             WHERE EXISTS (SELECT 1 FROM chunk WHERE chunk.id = cache.segment)",
+             WHERE EXISTS (
+                 SELECT 1 FROM chunk
+                 WHERE substr(chunk.id, 1, 16) = substr(cache.segment, 1, 16) AND chunk.id = cache.segment
+             )",
             [],
             |row| row.get(0),
         )?;

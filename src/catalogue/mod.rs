@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 
 mod attention;
 mod cache;
@@ -147,6 +147,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
 
 impl Catalogue {
@@ -180,6 +181,8 @@ impl Catalogue {
 
     fn configure(&self) -> Result<()> {
         self.connection.pragma_update(None, "foreign_keys", true)?;
+        // Statements are kept from one use to the next, and not planned anew for each value.
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         self.connection.pragma_update(None, "synchronous", "normal")?;
         // Two processes that turn a new database to WAL at the same time get SQLITE_BUSY at once: SQLite does not
         // wait there, since each could be waiting for the other.

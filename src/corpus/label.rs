@@ -30,7 +30,7 @@ pub(super) fn label(name: &str, heading: Option<&str>, budget: usize, count: Tok
     };
     loop {
         let line = format!("[{text}]\n");
-        let tokens = count(&line);
+        let tokens = count.count(&line);
         let characters = text.chars().count();
         if tokens <= budget / 2 || characters <= 1 {
             return Label { text, line, tokens };

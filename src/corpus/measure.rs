@@ -1,9 +1,12 @@
 //! How many tokens each part of a text has, without asking the tokenizer again for every candidate.
 //!
-//! Finding where to cut means sizing the same text dozens of times. Tokenizers cut at white space before they do
-//! anything else, so the tokens of words add up, and most words of a text have been seen before: each distinct word
-//! is counted once, and a part's size is a difference of two running sums. What that misses is corrected by a factor
-//! measured on the text's beginning; [`split`](super::split) counts every finished chunk exactly.
+//! Finding where to cut means sizing the same text dozens of times. Where it is known that no token crosses a place, the
+//! tokens of the pieces between such places add up: each piece is counted once, a part's size is a difference of two
+//! running sums, and a finished chunk is counted exactly from its ends and a sum.
+//!
+//! Where no such places are known, words take the part of pieces. Most tokenizers cut at white space before they do anything
+//! else, so their tokens nearly add up; what that misses is corrected by a factor measured on the text's beginning, and
+//! finished chunks are counted as a whole.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -19,54 +22,82 @@ const SAMPLE_BYTES: usize = 32 << 10;
 /// Sizes, in tokens, of parts of one text.
 pub(super) struct Measure<'t> {
     text: &'t str,
-    /// Where each word ends, in bytes.
+    count: TokenCounter<'t>,
+    /// Where each piece or word ends, in bytes.
     ends: Vec<u32>,
-    /// Tokens up to and with each word, as a sum over words.
+    /// Tokens up to and with each, as a sum.
     sums: Vec<u32>,
-    /// Tokens of running text for each token of its words on their own.
-    factor: f64,
+    /// Tokens of running text for each token of its words on their own; `None` where pieces add up.
+    factor: Option<f64>,
 }
 
 impl<'t> Measure<'t> {
-    /// Counts the words of `text`, which is shorter than 4 GiB.
-    pub fn new(text: &'t str, count: TokenCounter) -> Self {
-        let mut known: HashMap<&str, u32> = HashMap::new();
-        let (mut ends, mut sums) = (Vec::new(), Vec::new());
-        let (mut start, mut sum) = (0, 0_u32);
-        while start < text.len() {
-            let word = next_word(&text[start..]);
-            let tokens = *known.entry(word).or_insert_with(|| count(word) as u32);
-            start += word.len();
-            sum = sum.saturating_add(tokens);
-            ends.push(start as u32);
-            sums.push(sum);
+    /// Counts the pieces or words of `text`, which is shorter than 4 GiB.
+    pub fn new(text: &'t str, count: TokenCounter<'t>) -> Self {
+        let mut measure = Self { text, count, ends: Vec::new(), sums: Vec::new(), factor: None };
+        if !count.count_pieces(text, &mut |end, tokens| measure.push(end, tokens)) {
+            measure.count_words();
         }
-        let mut measure = Self { text, ends, sums, factor: 1.0 };
-        measure.factor = measure.factor_of_beginning(count);
         measure
     }
 
-    fn factor_of_beginning(&self, count: TokenCounter) -> f64 {
+    fn push(&mut self, end: usize, tokens: usize) {
+        let sum = self.sums.last().copied().unwrap_or(0);
+        self.ends.push(end as u32);
+        self.sums.push(sum.saturating_add(tokens as u32));
+    }
+
+    fn count_words(&mut self) {
+        (self.ends, self.sums) = (Vec::new(), Vec::new());
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        let (text, mut start) = (self.text, 0);
+        while start < text.len() {
+            let word = next_word(&text[start..]);
+            let tokens = *known.entry(word).or_insert_with(|| self.count.count(word));
+            start += word.len();
+            self.push(start, tokens);
+        }
+        self.factor = Some(1.0);
+        self.factor = Some(self.factor_of_beginning());
+    }
+
+    fn factor_of_beginning(&self) -> f64 {
         let sample = &self.text[..boundary_before(self.text, SAMPLE_BYTES)];
         let words = self.sum_before(sample.len());
-        if words > 0.0 { count(sample) as f64 / words } else { 1.0 }
+        if words > 0.0 { self.count.count(sample) as f64 / words } else { 1.0 }
+    }
+
+    /// Tokens of `chunk`, exactly: it is the text in `span` with something before it.
+    pub fn tokens_of(&self, chunk: &str, span: Range<usize>) -> usize {
+        let ends_up_to = |at: usize| self.ends.partition_point(|&end| end as usize <= at);
+        let (first, past) = (ends_up_to(span.start), ends_up_to(span.end));
+        if self.factor.is_some() || past <= first {
+            return self.count.count(chunk);
+        }
+        let last = past - 1;
+        let (head_end, tail_start) = (self.ends[first] as usize, self.ends[last] as usize);
+        let before = chunk.len() - span.len();
+        let head = self.count.count(&chunk[..before + head_end - span.start]);
+        let tail = self.count.count(&self.text[tail_start..span.end]);
+        head + (self.sums[last] - self.sums[first]) as usize + tail
     }
 
     /// Tokens of the text in `span`, rounded up.
     pub fn tokens(&self, span: Range<usize>) -> usize {
-        let words = self.sum_before(span.end) - self.sum_before(span.start);
-        (words * self.factor).ceil() as usize
+        let sum = self.sum_before(span.end) - self.sum_before(span.start);
+        (sum * self.factor.unwrap_or(1.0)).ceil() as usize
     }
 
-    /// Where the word ends that brings the text from `start` to at least `tokens` tokens; the text's end where
+    /// Where the piece or word ends that brings the text from `start` to at least `tokens` tokens; the text's end where
     /// there are not so many.
     pub fn end_of(&self, start: usize, tokens: usize) -> usize {
-        let target = self.sum_before(start) + tokens as f64 / self.factor.max(f64::MIN_POSITIVE);
-        let word = self.sums.partition_point(|&sum| f64::from(sum) < target);
-        self.ends.get(word).map_or(self.text.len(), |&end| (end as usize).max(start + 1))
+        let target =
+            self.sum_before(start) + tokens as f64 / self.factor.unwrap_or(1.0).max(f64::MIN_POSITIVE);
+        let piece = self.sums.partition_point(|&sum| f64::from(sum) < target);
+        self.ends.get(piece).map_or(self.text.len(), |&end| (end as usize).max(start + 1))
     }
 
-    /// Tokens before the byte `end`, as a sum over words; part of a word counts by its share of bytes.
+    /// Tokens before the byte `end`, as a sum; part of a piece or word counts by its share of bytes.
     fn sum_before(&self, end: usize) -> f64 {
         let whole = self.ends.partition_point(|&word_end| word_end as usize <= end);
         let (from, before) = match whole {

@@ -16,6 +16,7 @@ mod label;
 mod markdown;
 mod measure;
 pub mod read;
+pub(crate) mod recent;
 mod section;
 pub mod split;
 pub mod walk;
@@ -147,8 +148,27 @@ pub struct Chunk {
     pub tokens: usize,
 }
 
-/// Counts the tokens of a text as the model would.
-pub type TokenCounter<'a> = &'a (dyn Fn(&str) -> usize + Sync);
+/// Counts the tokens of texts as the model would. A function that counts a text will do.
+pub trait CountTokens: Sync {
+    /// Tokens of `text`.
+    fn count(&self, text: &str) -> usize;
+
+    /// Counts `text` in pieces: hands over where each ends, in bytes, and its tokens, in order. Tokens add up over any part
+    /// of the text that ends where pieces end, and what stands around a piece changes nothing at its end. False where no
+    /// such places are known, or they are far apart; what was handed over then counts for nothing.
+    fn count_pieces(&self, _text: &str, _piece: &mut dyn FnMut(usize, usize)) -> bool {
+        false
+    }
+}
+
+impl<F: Fn(&str) -> usize + Sync> CountTokens for F {
+    fn count(&self, text: &str) -> usize {
+        self(text)
+    }
+}
+
+/// Whatever counts tokens.
+pub type TokenCounter<'a> = &'a dyn CountTokens;
 
 impl fmt::Display for ChunkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -215,9 +215,9 @@ impl Cutter<'_> {
             span,
             lines,
             page: self.page_at(shown.start),
-            heading: path.iter().cloned().chain(self.rows_in(shown)).collect(),
+            heading: path.iter().cloned().chain(self.rows_in(shown.clone())).collect(),
             label: label.text.clone(),
-            tokens: (self.count)(&text),
+            tokens: self.measure.tokens_of(&text, shown),
             text,
         }
     }

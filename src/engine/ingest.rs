@@ -48,14 +48,16 @@ use crate::{
 
 /// Files that are read and split together, and their bytes; bounds the memory of a run.
 const BATCH_FILES: usize = 256;
-const BATCH_BYTES: u64 = 8 << 20;
+const BATCH_BYTES: u64 = 4 << 20;
+/// Batches that were read and wait to be written.
+const BATCHES_WAITING: usize = 2;
 /// The walk says how far it is each time that it has found so many files more.
 const WALK_STEP: usize = 64;
 /// Why a root is not looked at any more.
 const LEFT_BY_ITS_COLLECTION: &str = "it belongs to no collection any more (what is indexed of it stays; \
     `gibbon index` with its path makes it a folder of its own, `--forget` takes it out)";
 /// Changes when documents are cut in another way than before, so that they are cut again.
-const SPLIT_FORMAT: &str = "split-2";
+const SPLIT_FORMAT: &str = "split-3";
 
 /// What an ingest run needs from the engine.
 pub(super) struct Surroundings<'a> {
@@ -215,9 +217,8 @@ impl Visit<'_> {
     fn read(&self, batches: &SyncSender<Batch>) {
         let around = self.teller.around;
         let recipe = recipe(around);
-        let count = |text: &str| around.tokenizer.count(text);
         let settings = &around.config.corpus;
-        let cutting = Cutting { settings, readers: self.readers, recipe: &recipe, count: &count };
+        let cutting = Cutting { settings, readers: self.readers, recipe: &recipe, count: around.tokenizer };
         let mut start = 0;
         while start < self.files.len() && !around.is_cancelled() {
             let files = start..start + batch_length(&self.files[start..]);
@@ -299,8 +300,8 @@ impl Run<'_> {
         let (readers, teller, files_read) = (self.readers, self.teller, AtomicUsize::new(0));
         let visit = Visit { root, readers, known, failed, files, files_read, teller };
         thread::scope(|threads| {
-            // One batch waits while another is written: memory holds three at most.
-            let (send, batches) = sync_channel(1);
+            // Reading goes on while a commit is awaited.
+            let (send, batches) = sync_channel(BATCHES_WAITING);
             let reader = &visit;
             threads.spawn(move || reader.read(&send));
             batches.into_iter().try_for_each(|batch| self.write(&visit, batch))

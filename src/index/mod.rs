@@ -25,6 +25,7 @@ mod query;
 mod reader;
 mod schema;
 mod stems;
+mod stop_words;
 #[cfg(test)]
 pub(crate) mod tests;
 mod words;

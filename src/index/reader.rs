@@ -3,7 +3,9 @@
 use std::{
     cmp::Reverse,
     collections::HashSet,
+    num::NonZero,
     path::{Path, PathBuf},
+    thread::available_parallelism,
 };
 
 use tantivy::{
@@ -30,6 +32,13 @@ const SCORE_STEPS: f32 = 4096.0;
 
 /// Most documents looked up for a question whatever is asked, so that very many equal scores cost no more.
 const MAX_CANDIDATES: usize = 4096;
+
+/// Candidates looked at beyond those that are wanted: some may be of the same text, or gone.
+const MORE_CANDIDATES: usize = 8;
+
+/// From so many chunks on, several threads search, each a part of the index.
+const PARALLEL_FROM: u32 = 100_000;
+const MOST_SEARCHERS: usize = 4;
 
 /// How often opening is tried again because a writer replaced files meanwhile.
 const OPEN_ATTEMPTS: usize = 10;
@@ -121,7 +130,7 @@ impl Reader {
         }
         let most =
             documents.min(MAX_CANDIDATES.max(k.saturating_mul(8)).saturating_add(filter.without.len()));
-        let mut limit = most.min(k.saturating_mul(2).saturating_add(16));
+        let mut limit = most.min(k.saturating_add(MORE_CANDIDATES));
         loop {
             let found = self.candidates(&searcher, &query, filter, limit)?;
             let last = found.last().map(|candidate| steps(candidate.score));
@@ -276,10 +285,16 @@ fn open_settled(
 
 fn open_once(directory: &Path, fields: &Fields, catalogue: &Catalogue) -> Result<(Index, IndexReader)> {
     let failed = |error: tantivy::TantivyError| disk::read_error(directory, &error);
-    let index = disk::open(directory, fields)?;
+    let mut index = disk::open(directory, fields)?;
     if !shows(directory, &index, catalogue)? {
         let reason = "it does not belong to the catalogue, or was not finished".to_owned();
         return Err(IndexError::Damaged { path: directory.to_owned(), reason });
+    }
+    let chunks: u32 =
+        index.load_metas().map_err(failed)?.segments.iter().map(|segment| segment.num_docs()).sum();
+    if chunks >= PARALLEL_FROM {
+        let threads = available_parallelism().map_or(1, NonZero::get).min(MOST_SEARCHERS);
+        index.set_multithread_executor(threads).map_err(failed)?;
     }
     let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(failed)?;
     Ok((index, reader))

@@ -8,6 +8,8 @@
 //! characters gives each pair of neighbours, overlapping, and a character that stands alone gives itself. Most words
 //! have two characters, so pairs are found where the words are, and seldom elsewhere.
 
+use std::ops::Range;
+
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -16,46 +18,69 @@ const MAX_WORD_BYTES: usize = 96;
 
 /// Cuts text into lower-cased words.
 #[derive(Clone, Default)]
-pub(super) struct Words;
+pub(super) struct Words {
+    /// Kept from text to text, as millions of them are cut.
+    places: Vec<Range<usize>>,
+}
 
-pub(super) struct WordStream {
-    tokens: std::vec::IntoIter<Token>,
+pub(super) struct WordStream<'a> {
+    text: &'a str,
+    places: &'a [Range<usize>],
     current: Token,
 }
 
 impl Tokenizer for Words {
-    type TokenStream<'a> = WordStream;
+    type TokenStream<'a> = WordStream<'a>;
 
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream {
-        let mut tokens = Vec::new();
-        for (start, compound) in compounds(text) {
-            if is_one_word(compound) {
-                push(&mut tokens, start, compound);
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream<'a> {
+        self.places.clear();
+        let mut at = 0;
+        while let Some(start) = begin(text, at) {
+            if let Some(word) = simple_word(&text[start..]) {
+                at = start + word.len();
+                self.push(start, word);
                 continue;
             }
+            let compound = compound(&text[start..]);
+            at = start + compound.len();
+            let compound = compound.trim_end_matches(is_connector);
             for (offset, run, is_unspaced) in runs(compound) {
                 let parts = if is_unspaced { pairs(run) } else { parts(run) };
                 if parts.len() > 1 && !is_unspaced {
-                    push(&mut tokens, start + offset, run);
+                    self.push(start + offset, run);
                 }
                 for (inner, part) in parts {
-                    push(&mut tokens, start + offset + inner, part);
+                    self.push(start + offset + inner, part);
                 }
             }
         }
-        WordStream { tokens: tokens.into_iter(), current: Token::default() }
+        WordStream { text, places: &self.places, current: Token::default() }
     }
 }
 
-impl TokenStream for WordStream {
-    fn advance(&mut self) -> bool {
-        match self.tokens.next() {
-            Some(token) => {
-                self.current = token;
-                true
-            }
-            None => false,
+impl Words {
+    fn push(&mut self, start: usize, word: &str) {
+        if word.len() <= MAX_WORD_BYTES {
+            self.places.push(start..start + word.len());
         }
+    }
+}
+
+impl TokenStream for WordStream<'_> {
+    fn advance(&mut self) -> bool {
+        let Some((place, rest)) = self.places.split_first() else { return false };
+        self.places = rest;
+        let (token, word) = (&mut self.current, &self.text[place.clone()]);
+        (token.offset_from, token.offset_to) = (place.start, place.end);
+        token.position = token.position.wrapping_add(1);
+        if word.is_ascii() {
+            token.text.clear();
+            token.text.push_str(word);
+            token.text.make_ascii_lowercase();
+        } else {
+            token.text = word.to_lowercase();
+        }
+        true
     }
 
     fn token(&self) -> &Token {
@@ -67,33 +92,42 @@ impl TokenStream for WordStream {
     }
 }
 
-fn push(tokens: &mut Vec<Token>, start: usize, text: &str) {
-    if text.len() > MAX_WORD_BYTES {
-        return;
+/// Where the first letter or digit stands from the byte `at` on.
+fn begin(text: &str, at: usize) -> Option<usize> {
+    let mut at = at;
+    loop {
+        let first = *text.as_bytes().get(at)?;
+        if first.is_ascii_alphanumeric() {
+            return Some(at);
+        }
+        if first.is_ascii() {
+            at += 1;
+            continue;
+        }
+        let character = text[at..].chars().next()?;
+        if is_word(character) {
+            return Some(at);
+        }
+        at += character.len_utf8();
     }
-    tokens.push(Token {
-        offset_from: start,
-        offset_to: start + text.len(),
-        position: tokens.len(),
-        text: text.to_lowercase(),
-        position_length: 1,
-    });
 }
 
-/// Letters and digits joined by connectors, none at either end, each with its byte offset.
-fn compounds(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let start_of = move |piece: &str| piece.as_ptr() as usize - text.as_ptr() as usize;
-    text.split(|character| !is_word(character) && !is_connector(character))
-        .map(|piece| piece.trim_matches(is_connector))
-        .filter(|piece| !piece.is_empty())
-        .map(move |piece| (start_of(piece), piece))
+/// Most compounds are one word, which is seen at once: small ASCII letters and digits, or a capital and then these. `text`
+/// begins with a letter or digit.
+fn simple_word(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let is_small = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let end = 1 + bytes[1..].iter().take_while(|byte| is_small(byte)).count();
+    let behind = &bytes[end..];
+    let connectors = behind.iter().take_while(|byte| is_connector(char::from(**byte))).count();
+    let ends = behind.get(connectors).is_none_or(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric());
+    (bytes[0].is_ascii_alphanumeric() && ends).then(|| &text[..end])
 }
 
-/// Most compounds are one word, which is seen at once: small ASCII letters and digits, or a capital and then these.
-fn is_one_word(compound: &str) -> bool {
-    let bytes = compound.as_bytes();
-    bytes[0].is_ascii_alphanumeric()
-        && bytes[1..].iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+/// The letters and digits that `text` begins with, joined by connectors, with those that follow.
+fn compound(text: &str) -> &str {
+    let end = text.find(|character| !is_word(character) && !is_connector(character));
+    &text[..end.unwrap_or(text.len())]
 }
 
 /// A compound cut where characters of unspaced scripts begin or end: its parts with their byte offsets, and whether
@@ -202,7 +236,7 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let mut words = Vec::new();
-        Words.token_stream(text).process(&mut |token| words.push(token.text.clone()));
+        Words::default().token_stream(text).process(&mut |token| words.push(token.text.clone()));
         words
     }
 
@@ -245,7 +279,7 @@ mod tests {
 
         #[test]
         fn every_word_is_the_lower_case_of_its_place(text in any::<String>()) {
-            Words.token_stream(&text).process(&mut |token| {
+            Words::default().token_stream(&text).process(&mut |token| {
                 assert_eq!(token.text, text[token.offset_from..token.offset_to].to_lowercase());
             });
         }

@@ -2,17 +2,20 @@
 
 use std::{
     collections::HashMap,
+    num::NonZero,
     path::{Path, PathBuf},
     sync::Arc,
+    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
+use rayon::prelude::*;
 use tantivy::{IndexWriter, Term, indexer::IndexWriterOptions, indexer::LogMergePolicy};
 
 use super::{
     IndexError, Result, disk,
     lock::WriterLock,
-    schema::{Fields, searched_path},
+    schema::{Fields, Terms, searched_path},
 };
 use crate::{
     catalogue::{
@@ -27,11 +30,16 @@ const BATCH_FILES: usize = 256;
 const BATCH_BYTES: usize = 16 << 20;
 
 /// A commit of the index comes after so many bytes of text, or so much time.
-const COMMIT_BYTES: usize = 64 << 20;
-const COMMIT_AFTER: Duration = Duration::from_secs(3);
+const COMMIT_BYTES: usize = 256 << 20;
+const COMMIT_AFTER: Duration = Duration::from_secs(30);
 
-/// Memory in which tantivy gathers documents before it writes a segment, in bytes.
-const WRITER_MEMORY: usize = 128 << 20;
+/// Memory in which tantivy gathers documents before it writes segments, in bytes.
+const WRITER_MEMORY: usize = 96 << 20;
+/// Most threads that make segments; others read, cut and count meanwhile.
+const MOST_WRITERS: usize = 4;
+
+/// Segments of so many documents are not put together any more: a search goes through several at the same time.
+const LARGE_SEGMENT: usize = 250_000;
 
 /// Share of removed documents from which a segment is written anew. Until then they still count in BM25's
 /// statistics, so it is kept low.
@@ -65,6 +73,7 @@ pub struct Writer {
     catalogue: Catalogue,
     directory: PathBuf,
     fields: Fields,
+    terms: Terms,
     index: tantivy::Index,
     /// Started when there is something to write: looking for changes costs no thread and no memory.
     documents: Option<IndexWriter>,
@@ -111,6 +120,7 @@ impl Writer {
             catalogue,
             directory,
             fields,
+            terms: Terms::default(),
             index,
             documents: None,
             in_step: false,
@@ -259,14 +269,14 @@ impl Writer {
 
     /// Every commit removes the segments that are of no use any more; a run that was killed right after one could
     /// not. Failing to is no harm: the next commit tries again.
-    fn remove_leftovers(&self) {
+    fn remove_leftovers(&mut self) {
         if self.documents.is_some() || !disk::has_leftovers(&self.directory, &self.index) {
             return;
         }
-        let removed = start_writer(&self.index).and_then(|writer| writer.garbage_collect_files().wait());
-        if let Err(error) = removed {
+        if let Err(error) = self.documents() {
             tracing::warn!("files that the search index does not need were not removed: {error}");
         }
+        self.rest();
     }
 
     fn publish_change(&mut self, recorded: &Recorded) -> Result<()> {
@@ -302,7 +312,7 @@ impl Writer {
         match &mut self.documents {
             Some(documents) => Ok(documents),
             none => {
-                let started = start_writer(&self.index);
+                let started = start_writer(&self.index, &self.directory);
                 Ok(none.insert(started.map_err(|error| disk::write_error(&self.directory, &error))?))
             }
         }
@@ -321,11 +331,16 @@ impl Writer {
     fn add_files(&mut self, root: &Root, added: &[FileId], files: &[FileUpdate]) -> Result<()> {
         self.documents()?;
         let Some(documents) = &self.documents else { return Ok(()) };
-        for (&file, update) in added.iter().zip(files) {
+        let terms = |update: &FileUpdate| {
+            update.chunks.iter().map(|chunk| self.terms.of(&chunk.text)).collect::<Vec<String>>()
+        };
+        let all_terms: Vec<Vec<String>> = files.par_iter().map(terms).collect();
+        for ((&file, update), terms) in added.iter().zip(files).zip(&all_terms) {
             let path = searched_path(&root.locate(&update.relative), &update.relative);
-            for (ordinal, chunk) in (0..).zip(&update.chunks) {
+            for (ordinal, (chunk, terms)) in (0..).zip(update.chunks.iter().zip(terms)) {
                 let place = Occurrence { file, ordinal };
-                let added = documents.add_document(self.fields.document(place, chunk, &update.title, &path));
+                let document = self.fields.document(place, chunk, terms, &update.title, &path);
+                let added = documents.add_document(document);
                 added.map_err(|error| disk::write_error(&self.directory, &error))?;
             }
         }
@@ -340,7 +355,8 @@ impl Writer {
             self.catalogue.each_chunk(file, |ordinal, record| {
                 let ChunkRecord { chunk, path, relative, title } = record;
                 let path = searched_path(&path, &relative);
-                let document = self.fields.document(Occurrence { file, ordinal }, &chunk, &title, &path);
+                let (place, terms) = (Occurrence { file, ordinal }, self.terms.of(&chunk.text));
+                let document = self.fields.document(place, &chunk, &terms, &title, &path);
                 let added = documents.add_document(document).map(drop);
                 added.map_err(|error| disk::write_error(&self.directory, &error))
             })?;
@@ -364,17 +380,24 @@ impl Drop for Writer {
     }
 }
 
-/// One thread that writes and one that merges: encoding needs the cores.
-fn start_writer(index: &tantivy::Index) -> tantivy::Result<IndexWriter> {
+/// As many threads as keep up with those that read and cut, and one that merges. Files that no commit names go first: they
+/// are named after what is to be written next, and what is there already cannot be written.
+fn start_writer(index: &tantivy::Index, directory: &Path) -> tantivy::Result<IndexWriter> {
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    let threads = (cores / 2).max(2).min(cores).min(MOST_WRITERS);
     let options = IndexWriterOptions::builder()
-        .memory_budget_per_thread(WRITER_MEMORY)
-        .num_worker_threads(1)
+        .memory_budget_per_thread(WRITER_MEMORY / threads)
+        .num_worker_threads(threads)
         .num_merge_threads(1)
         .build();
     let writer = index.writer_with_options(options)?;
     let mut policy = LogMergePolicy::default();
+    policy.set_max_docs_before_merge(LARGE_SEGMENT);
     policy.set_del_docs_ratio_before_merge(REMOVED_SHARE);
     writer.set_merge_policy(Box::new(policy));
+    if disk::has_leftovers(directory, index) {
+        writer.garbage_collect_files().wait()?;
+    }
     Ok(writer)
 }
 

@@ -31,6 +31,11 @@ pub struct ModelConfig {
     pub stop_tokens: Vec<u32>,
 }
 
+/// Far more than any network has. What is made by these numbers is made before the weights tell that they are wrong.
+const MOST_LAYERS: usize = 1 << 12;
+const MOST_HEADS: usize = 1 << 12;
+const MOST_DIMENSIONS: usize = 1 << 20;
+
 impl ModelConfig {
     /// Reads a GGUF file's metadata.
     pub fn from_gguf(content: &gguf_file::Content) -> Result<Self, ModelError> {
@@ -58,7 +63,7 @@ impl ModelConfig {
             layers: required("block_count")?,
             hidden,
             heads: Heads { heads, kv_heads: count("attention.head_count_kv").unwrap_or(heads), head_dim },
-            vocabulary: embedding.map_or(0, |info| info.shape.dims()[0]),
+            vocabulary: embedding.and_then(|info| info.shape.dims().first().copied()).unwrap_or(0),
             norm_epsilon: number("attention.layer_norm_rms_epsilon").unwrap_or(1e-5) as f32,
             rope_theta: number("rope.freq_base").unwrap_or(10_000.0),
             rope_layout: if architecture == "llama" { RopeLayout::Interleaved } else { RopeLayout::Halves },
@@ -119,12 +124,13 @@ impl ModelConfig {
     /// Refuses shapes that no network can have, so that a damaged file is an error and not a panic.
     fn check(self) -> Result<Self, ModelError> {
         let Heads { heads, kv_heads, head_dim } = self.heads;
-        let sound = self.layers > 0
-            && self.hidden > 0
-            && kv_heads > 0
+        let is_near = |number: usize, most: usize| (1..=most).contains(&number);
+        let sound = is_near(self.layers, MOST_LAYERS)
+            && is_near(self.hidden, MOST_DIMENSIONS)
+            && is_near(heads, MOST_HEADS)
+            && is_near(kv_heads, heads)
             && heads.is_multiple_of(kv_heads)
-            && heads > 0
-            && head_dim > 0
+            && is_near(head_dim, MOST_DIMENSIONS / heads)
             && head_dim.is_multiple_of(2)
             && self.context_tokens > 0;
         if sound { Ok(self) } else { Err(ModelError::BadFile(format!("impossible shape: {self:?}"))) }

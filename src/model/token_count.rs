@@ -4,13 +4,22 @@
 //! cut at places where every such rule cuts, its pieces counted one by one, and, since most pieces occur again and again,
 //! each only once. The sum is exact. Where the rule is not one of those known here, the whole text is encoded.
 
+use std::cell::RefCell;
+
 use quick_cache::sync::Cache;
 use serde_json::Value;
+use thread_local::ThreadLocal;
 
-/// Pieces that are remembered; together they take about 20 MB.
-const REMEMBERED: usize = 200_000;
+use crate::corpus::recent::{Packed, Recent};
+
+/// Pieces that are remembered; together they take about 40 MB.
+const REMEMBERED: usize = 400_000;
 /// Longer pieces, in bytes, hardly ever occur again.
 const LONGEST: usize = 48;
+/// Pieces that each thread has at hand: two to the power of this many, in 2 MiB.
+const RECENT_BITS: u32 = 16;
+/// Where pieces are longer than so many bytes, places to cut are too far apart to tell how large a part of a text is.
+const FAR_APART: usize = 1024;
 
 /// How Llama 3 and Qwen 2 cut, as it is written in their `tokenizer.json` and as candle has it.
 const AFTER_WORDS: [&str; 4] = [
@@ -23,38 +32,89 @@ const AFTER_WORDS: [&str; 4] = [
 /// Counts that were made before, and where texts may be cut.
 pub(super) struct TokenCounts {
     cut: Option<Cut>,
+    /// A text gets a space before its first word.
+    adds_space: bool,
     known: Cache<Box<str>, u32>,
+    recent: ThreadLocal<RefCell<Recent<u32>>>,
 }
 
-/// Where no token crosses.
+/// Where no token crosses. Letters, digits and signs never share a token but for two cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cut {
-    /// Before white space, as GPT-2's rule has it: what comes before white space never takes it in.
+    /// As GPT-2's rule has it: before white space, which belongs to what follows, and between letters, digits and signs, but
+    /// not after an apostrophe, which may begin `'ll`.
     BeforeSpace,
-    /// Before white space after a letter or digit: after a sign, these rules take in line breaks.
+    /// The same, but after a sign only before a space or a tab: these rules take in line breaks there, and a sign may belong to
+    /// the letters that follow.
     AfterWord,
+}
+
+/// What a byte of ASCII is to these rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Letter,
+    Digit,
+    Sign,
+    /// White space, control characters, and bytes of other characters.
+    Other,
 }
 
 impl TokenCounts {
     /// For the tokenizer that `json` describes.
     pub fn new(json: &str) -> Self {
-        let cut = serde_json::from_str(json).ok().and_then(|value: Value| cut_of(&value));
-        Self { cut, known: Cache::new(REMEMBERED) }
+        let tokenizer: Value = serde_json::from_str(json).unwrap_or_default();
+        let (cut, adds_space) = (cut_of(&tokenizer), adds_space(&tokenizer));
+        Self { cut, adds_space, known: Cache::new(REMEMBERED), recent: ThreadLocal::new() }
     }
 
     /// Tokens of `text`, where `count` encodes.
     pub fn count(&self, text: &str, count: &dyn Fn(&str) -> usize) -> usize {
         let Some(cut) = self.cut else { return count(text) };
-        let (mut rest, mut tokens) = (text, 0);
-        while !rest.is_empty() {
-            let (piece, later) = rest.split_at(cut.piece_end(rest));
-            rest = later;
-            tokens += self.count_piece(piece, count);
-        }
-        tokens
+        let recent = &mut *self.recent().borrow_mut();
+        cut.pieces(text).map(|piece| self.count_piece(piece, recent, count)).sum()
     }
 
-    fn count_piece(&self, piece: &str, count: &dyn Fn(&str) -> usize) -> usize {
+    /// The same piece by piece, as [`CountTokens`](crate::corpus::CountTokens) has it.
+    pub fn count_pieces(
+        &self,
+        text: &str,
+        count: &dyn Fn(&str) -> usize,
+        each: &mut dyn FnMut(usize, usize),
+    ) -> bool {
+        let Some(cut) = self.cut else { return false };
+        let recent = &mut *self.recent().borrow_mut();
+        let mut end = 0;
+        cut.pieces(text).all(|piece| {
+            end += piece.len();
+            let is_near = piece.len() <= FAR_APART;
+            if is_near {
+                each(end, self.count_piece(piece, recent, count));
+            }
+            is_near
+        })
+    }
+
+    /// What BPE gets of a text that all rules known here take as one word: ASCII letters, with or without a space before them,
+    /// in the characters that stand for bytes. `None` for any other.
+    pub fn as_one_word(&self, text: &str) -> Option<String> {
+        let letters = text.strip_prefix(' ').unwrap_or(text);
+        let is_word = !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_alphabetic());
+        (is_word && self.cut.is_some() && !self.adds_space)
+            .then(|| format!("{}{letters}", if letters.len() < text.len() { "Ġ" } else { "" }))
+    }
+
+    fn recent(&self) -> &RefCell<Recent<u32>> {
+        self.recent.get_or(|| RefCell::new(Recent::new(RECENT_BITS)))
+    }
+
+    fn count_piece(&self, piece: &str, recent: &mut Recent<u32>, count: &dyn Fn(&str) -> usize) -> usize {
+        match Packed::new(piece) {
+            Some(packed) => recent.get(packed, || self.count_remembered(piece, count) as u32) as usize,
+            None => self.count_remembered(piece, count),
+        }
+    }
+
+    fn count_remembered(&self, piece: &str, count: &dyn Fn(&str) -> usize) -> usize {
         if piece.len() > LONGEST {
             return count(piece);
         }
@@ -68,22 +128,68 @@ impl TokenCounts {
 }
 
 impl Cut {
-    /// Where the first piece of `text` ends.
-    fn piece_end(self, text: &str) -> usize {
-        let bytes = text.as_bytes();
-        let is_space = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-        (1..bytes.len()).find(|&at| is_space(bytes[at]) && self.is_after(text, at)).unwrap_or(text.len())
+    fn pieces(self, text: &str) -> impl Iterator<Item = &str> {
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            let (piece, later) = (!rest.is_empty()).then(|| rest.split_at(self.piece_end(rest)))?;
+            rest = later;
+            Some(piece)
+        })
     }
 
-    /// What stands before the byte `at` lets a piece end there.
-    fn is_after(self, text: &str, at: usize) -> bool {
-        let before = text.as_bytes()[at - 1];
+    /// Where the first piece of `text` ends.
+    fn piece_end(self, text: &str) -> usize {
+        (1..text.len()).find(|&at| self.is_end(text, at)).unwrap_or(text.len())
+    }
+
+    /// Whether a piece ends before the byte `at`.
+    fn is_end(self, text: &str, at: usize) -> bool {
+        let (before, after) = (text.as_bytes()[at - 1], text.as_bytes()[at]);
+        let (class, next) = (Class::of(before), Class::of(after));
+        let is_space = matches!(after, b' ' | b'\t' | b'\n' | b'\r');
+        let is_word = matches!(class, Class::Letter | Class::Digit);
         match self {
-            Self::AfterWord => before.is_ascii_alphanumeric(),
-            Self::BeforeSpace if before.is_ascii() => before.is_ascii_graphic(),
-            Self::BeforeSpace => text[..at].chars().next_back().is_some_and(char::is_alphanumeric),
+            Self::AfterWord if class == Class::Sign => matches!(after, b' ' | b'\t'),
+            Self::AfterWord => is_word && (is_space || (next != class && next != Class::Other)),
+            Self::BeforeSpace if is_space && !before.is_ascii() => {
+                text[..at].chars().next_back().is_some_and(is_no_space)
+            }
+            Self::BeforeSpace if is_space => class != Class::Other,
+            Self::BeforeSpace => {
+                class != Class::Other && next != Class::Other && class != next && before != b'\''
+            }
         }
     }
+}
+
+/// Letters, digits, and the signs of Latin-1 and of printed text: no version of Unicode takes any of them for white space.
+fn is_no_space(character: char) -> bool {
+    character.is_alphanumeric()
+        || matches!(character, '\u{a1}'..='\u{bf}' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}')
+}
+
+impl Class {
+    fn of(byte: u8) -> Self {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => Self::Letter,
+            b'0'..=b'9' => Self::Digit,
+            _ if byte.is_ascii_graphic() => Self::Sign,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The parts of the rule by which the tokenizer cuts.
+fn parts_of(rule: &Value) -> &[Value] {
+    match rule["pretokenizers"].as_array() {
+        Some(parts) if rule["type"] == "Sequence" => parts,
+        _ => std::slice::from_ref(rule),
+    }
+}
+
+fn adds_space(tokenizer: &Value) -> bool {
+    let parts = parts_of(&tokenizer["pre_tokenizer"]);
+    parts.iter().any(|part| part["type"] == "ByteLevel" && part["add_prefix_space"] != false)
 }
 
 /// Where the tokenizer's rules cut for certain; `None` for any other than those known here.
@@ -101,11 +207,7 @@ fn cut_of(tokenizer: &Value) -> Option<Cut> {
         return None;
     }
     let rule = &tokenizer["pre_tokenizer"];
-    let parts = match rule["pretokenizers"].as_array() {
-        Some(parts) if is_type(rule, "Sequence") => parts.as_slice(),
-        _ => std::slice::from_ref(rule),
-    };
-    let (last, before) = parts.split_last()?;
+    let (last, before) = parts_of(rule).split_last()?;
     if !is_type(last, "ByteLevel") {
         return None;
     }
@@ -123,27 +225,71 @@ fn cut_of(tokenizer: &Value) -> Option<Cut> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prelude::*, test_runner::RngSeed};
     use serde_json::json;
+    use tokenizers::{
+        OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior,
+        pre_tokenizers::{
+            byte_level::ByteLevel,
+            digits::Digits,
+            split::{Split, SplitPattern},
+        },
+    };
 
     use super::*;
 
-    fn pieces(cut: Cut, mut text: &str) -> Vec<&str> {
-        let mut pieces = Vec::new();
-        while !text.is_empty() {
-            let (piece, rest) = text.split_at(cut.piece_end(text));
-            pieces.push(piece);
-            text = rest;
+    /// Where the library cuts `text` by these rules, one after another.
+    fn library_cuts(text: &str, rules: &[&dyn PreTokenizer]) -> Vec<usize> {
+        let mut cut = PreTokenizedString::from(text);
+        rules.iter().for_each(|rule| rule.pre_tokenize(&mut cut).unwrap());
+        let splits = cut.get_splits(OffsetReferential::Original, OffsetType::Byte);
+        splits.into_iter().map(|(_, (_, end), _)| end).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 2000,
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(3),
+            ..ProptestConfig::default()
+        })]
+
+        /// No token crosses a place where the library cuts.
+        #[test]
+        fn pieces_end_where_the_library_cuts(
+            text in "([a-zA-Z]{1,4}|[0-9]{1,5}|[ \\t\\r\\n]{1,3}|[.,:;!?'\"(_-]{1,3}|'(s|LL|ve|d)|[\u{a0}§“…—öß日]|\\PC){0,24}"
+        ) {
+            let check = |cut: Cut, rules: &[&dyn PreTokenizer]| {
+                let allowed = library_cuts(&text, rules);
+                let mut end = 0;
+                for piece in cut.pieces(&text) {
+                    end += piece.len();
+                    prop_assert!(allowed.contains(&end), "{text:?} at {end}: {allowed:?}");
+                }
+                Ok(())
+            };
+            let bytes = ByteLevel::new(false, true, true);
+            check(Cut::BeforeSpace, &[&bytes])?;
+            check(Cut::BeforeSpace, &[&Digits::new(true), &bytes])?;
+            for pattern in AFTER_WORDS {
+                let pattern = SplitPattern::Regex(pattern.to_owned());
+                let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).unwrap();
+                check(Cut::AfterWord, &[&split])?;
+            }
         }
-        pieces
     }
 
     #[test]
     fn texts_are_cut_where_no_token_crosses() {
         let text = "The well,\n\nit  is 9 m.\tö q";
-        let before = ["The", " well,", "\n\nit", "  is", " 9", " m.", "\tö", " q"];
-        assert_eq!(pieces(Cut::BeforeSpace, text), before);
-        let after = ["The", " well,\n\nit", "  is", " 9", " m.\tö q"];
-        assert_eq!(pieces(Cut::AfterWord, text), after);
+        let before = ["The", " well", ",", "\n\nit", "  is", " 9", " m", ".", "\tö", " q"];
+        let pieces = |cut: Cut| cut.pieces(text).collect::<Vec<_>>();
+        assert_eq!(pieces(Cut::BeforeSpace), before);
+        let after = ["The", " well", ",\n\nit", "  is", " 9", " m", ".", "\tö q"];
+        assert_eq!(pieces(Cut::AfterWord), after);
+        let pieces = |cut: Cut| cut.pieces("(don't 12a.b)").collect::<Vec<_>>();
+        assert_eq!(pieces(Cut::BeforeSpace), ["(", "don", "'t", " 12", "a", ".", "b", ")"]);
+        assert_eq!(pieces(Cut::AfterWord), ["(don", "'t", " 12", "a", ".b", ")"]);
     }
 
     #[test]

@@ -11,11 +11,13 @@ use std::{
 use candle_core::quantized::{gguf_file, tokenizer::TokenizerFromGguf};
 use serde_json::Value;
 use tokenizers::{
+    Model,
     pre_tokenizers::{byte_level::ByteLevel, digits::Digits, sequence::Sequence},
     step_decode_stream,
 };
 
 use super::{ModelError, config::OneOrMany, token_count::TokenCounts};
+use crate::corpus::CountTokens;
 
 /// Names under which models keep the token that ends a turn, beside what their configuration says.
 const END_OF_TURN: &[&str] = &["<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>"];
@@ -100,9 +102,17 @@ impl Tokenizer {
 
     /// How many tokens [`Self::encode_text`] gives; the number of bytes, which is never less, where it fails.
     pub fn count(&self, text: &str) -> usize {
-        let encoded =
-            |text: &str| self.text.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len());
-        self.counts.count(text, &encoded)
+        self.counts.count(text, &|text: &str| self.encoded_length(text))
+    }
+
+    fn encoded_length(&self, text: &str) -> usize {
+        // Half of the time that a word takes goes into finding out that it is one.
+        if let Some(Ok(tokens)) =
+            self.counts.as_one_word(text).map(|word| self.text.get_model().tokenize(&word))
+        {
+            return tokens.len();
+        }
+        self.text.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len())
     }
 
     /// The token ends an answer.
@@ -123,6 +133,16 @@ impl Tokenizer {
     /// Turns tokens into text as they come.
     pub fn detokenizer(&self) -> Detokenizer<'_> {
         Detokenizer { tokenizer: &self.template, window: Vec::new(), given: String::new(), given_tokens: 0 }
+    }
+}
+
+impl CountTokens for Tokenizer {
+    fn count(&self, text: &str) -> usize {
+        self.count(text)
+    }
+
+    fn count_pieces(&self, text: &str, piece: &mut dyn FnMut(usize, usize)) -> bool {
+        self.counts.count_pieces(text, &|text: &str| self.encoded_length(text), piece)
     }
 }
 

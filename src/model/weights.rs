@@ -53,6 +53,9 @@ pub struct Weights {
     source: Source,
 }
 
+/// Numbers that a tensor may have.
+const MOST_NUMBERS: usize = 1 << 48;
+
 enum Source {
     Gguf { tensors: HashMap<String, Arc<QTensor>>, dequantize: bool },
     Safetensors(MmapedSafetensors),
@@ -66,7 +69,8 @@ impl Weights {
         dequantize: bool,
     ) -> Result<Self, ModelError> {
         let mut tensors = HashMap::with_capacity(content.tensor_infos.len());
-        for name in content.tensor_infos.keys() {
+        for (name, info) in &content.tensor_infos {
+            check_size(name, info.shape.dims())?;
             tensors.insert(name.clone(), Arc::new(content.tensor(file, name, &Device::Cpu)?));
         }
         Ok(Self { source: Source::Gguf { tensors, dequantize } })
@@ -188,6 +192,15 @@ impl Weights {
             Source::Safetensors(_) => name.hub,
         };
         format!("{}.{part}", pattern.replace("{}", &layer.to_string()))
+    }
+}
+
+/// Refuses a tensor without numbers or with more than any memory has: the library takes both for granted.
+fn check_size(name: &str, shape: &[usize]) -> Result<(), ModelError> {
+    let numbers = shape.iter().try_fold(1_usize, |numbers, length| numbers.checked_mul(*length));
+    match numbers {
+        Some(1..=MOST_NUMBERS) => Ok(()),
+        _ => Err(ModelError::BadFile(format!("{name} has the impossible shape {shape:?}"))),
     }
 }
 

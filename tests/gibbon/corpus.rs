@@ -10,7 +10,7 @@ use std::{
 use gibbon::{
     config::CorpusSettings,
     corpus::{
-        Chunk, ChunkId, Document, DocumentKind, FileEntry, ReadIssue, read,
+        Chunk, ChunkId, Document, DocumentKind, FileEntry, ReadIssue, TokenCounter, read,
         split::split,
         walk::{WalkError, walk},
     },
@@ -343,7 +343,7 @@ fn a_document_without_text_has_no_chunks() {
 // --- cutting ---------------------------------------------------------------------------------------------------
 
 /// What holds for the chunks of every document; returns them.
-fn checked(document: &Document, budget: usize, count: &(dyn Fn(&str) -> usize + Sync)) -> Vec<Chunk> {
+fn checked(document: &Document, budget: usize, count: TokenCounter) -> Vec<Chunk> {
     let chunks = split(document, budget, count);
     let mut end = 0;
     for chunk in &chunks {
@@ -354,7 +354,7 @@ fn checked(document: &Document, budget: usize, count: &(dyn Fn(&str) -> usize + 
         assert_eq!(text.trim(), span.trim(), "the text is that of the span");
         assert!(!text.trim().is_empty());
         assert_eq!(chunk.id, ChunkId::of(&chunk.text));
-        assert_eq!(chunk.tokens, count(&chunk.text));
+        assert_eq!(chunk.tokens, count.count(&chunk.text));
         assert!(
             chunk.tokens <= budget || text.trim().chars().count() == 1,
             "{} tokens: {text:?}",

@@ -1,7 +1,7 @@
 //! Every format through the real program's reading processes: title, headings, pages, rows and text.
 
-mod hostile;
-mod pdf;
+pub mod hostile;
+pub mod pdf;
 
 use std::{fs, path::PathBuf};
 

@@ -2,10 +2,14 @@
 
 use std::sync::OnceLock;
 
-use gibbon::model::{
-    load_gguf,
-    prompt::{Exchange, Prompt},
-    tokenizer::Tokenizer,
+use gibbon::{
+    config::CorpusSettings,
+    corpus::{FileEntry, read::read, split::split},
+    model::{
+        load_gguf,
+        prompt::{Exchange, Prompt},
+        tokenizer::Tokenizer,
+    },
 };
 use proptest::prelude::*;
 
@@ -172,6 +176,19 @@ proptest! {
         prop_assert_eq!(tokenizer().count(&text), encoded.len());
         // Again, from what was counted before.
         prop_assert_eq!(tokenizer().count(&text), encoded.len());
+    }
+
+    #[test]
+    fn chunks_say_how_many_tokens_they_have(text in "([a-zA-Z]{1,9}|[0-9]{1,5}|[ \\n]{1,3}|[.,:;!?'\"-]{1,3}|\n# \\PC{1,9}\n|\\PC){0,400}") {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("note 1.md");
+        std::fs::write(&path, &text).unwrap();
+        let entry = FileEntry { path, relative: "note 1.md".into(), bytes: text.len() as u64 };
+        let settings = CorpusSettings { chunk_tokens: 48, max_file_bytes: 1 << 20, reader_program: None };
+        let Ok(document) = read(&entry, &settings) else { return Ok(()) };
+        for chunk in split(&document, settings.chunk_tokens, tokenizer()) {
+            prop_assert_eq!(chunk.tokens, tokenizer().encode_text(&chunk.text).unwrap().len(), "{:?}", chunk.text);
+        }
     }
 
     #[test]

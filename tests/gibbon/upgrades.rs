@@ -18,7 +18,7 @@ fn upgraded(version: usize) -> (tempfile::TempDir, Catalogue) {
 
 #[test]
 fn a_catalogue_of_every_earlier_version_keeps_what_is_in_it() {
-    for version in 1..=5 {
+    for version in 1..=6 {
         let (data, mut catalogue) = upgraded(version);
         let roots = catalogue.roots().unwrap();
         assert_eq!(

@@ -37,7 +37,7 @@ impl Fixture {
                 title: document.title.clone(),
                 recipe: "test".into(),
                 modified: 0,
-                chunks: split(&document, 384, &|text| text.split_whitespace().count()),
+                chunks: split(&document, 384, &|text: &str| text.split_whitespace().count()),
             });
         }
         writer.apply(&delta).unwrap();

@@ -74,7 +74,7 @@ fn room_for_the_catalogue_but_not_for_the_search_index() {
     // What is added to the catalogue's files takes less than this, the index of a large document more.
     const BYTES: usize = 64 << 10;
     let home = Home::with_documents();
-    let words: String = (0..30_000).map(|number| format!("word{number} ")).collect();
+    let words: String = (0..150_000).map(|number| format!("word{number} ")).collect();
     home.write("large.txt", words);
     home.json(&["index", "documents", "--no-encode"]);
     fs::remove_dir_all(home.data().join("index")).unwrap();
@@ -82,7 +82,7 @@ fn room_for_the_catalogue_but_not_for_the_search_index() {
     run.assert_fails(1, &["search index", "room", "gibbon index"]);
     let report = home.json(&["index", "--no-encode"]);
     assert_eq!(report["files_unchanged"], super::DOCUMENTS.len() + 1, "{report}");
-    assert_eq!(home.run(&["search", "word29999"]).code, Some(0));
+    assert_eq!(home.run(&["search", "word149999"]).code, Some(0));
     home.assert_usable();
 }
 

@@ -12,6 +12,7 @@ mod damage;
 mod disk;
 mod full_disk;
 mod hostile;
+mod hostile_folder;
 mod incremental;
 mod interrupt;
 mod kill;
