@@ -282,7 +282,8 @@ fn load_cache(input: &[u8]) -> bool {
 fn gguf() -> Vec<u8> {
     use gguf_file::Value;
     let (hidden, feed_forward, vocabulary) = (32usize, 64usize, 300usize);
-    let tokens: Vec<Value> = (0..vocabulary).map(|token| Value::String(format!("t{token}"))).collect();
+    let names = ["t", "1", "2"].map(str::to_owned).into_iter().chain((1..).map(|token| format!("t{token}")));
+    let tokens: Vec<Value> = names.take(vocabulary).map(Value::String).collect();
     let texts =
         |texts: &[&str]| Value::Array(texts.iter().map(|text| Value::String((*text).into())).collect());
     let metadata = [
@@ -387,8 +388,11 @@ fn resolve(input: &[u8]) -> bool {
 }
 
 fn key_tables(_: &str) -> Vec<Vec<u8>> {
-    let text = "[keys]\nquit = \"ctrl-q\"\n\"chat.send\" = [\"enter\", \"alt-enter\"]\nhelp = \"f1\"\nscroll.up = \"shift-up\"\n";
-    vec![text.as_bytes().to_vec()]
+    let texts = [
+        "[keys]\n\"palette.open\" = [\"ctrl-p\", \"f12\"]\n",
+        "[keys]\n\"chats.export\" = \"f9\"\n\"comparison.start\" = [\"f10\", \"alt-shift-x\"]\n\"chips.remove\" = []\n",
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).into()
 }
 
 fn bind_keys(input: &[u8]) -> bool {
