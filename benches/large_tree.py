@@ -5,7 +5,7 @@
 
 makes the folder (words as frequent as in English, 60,000 different ones, headings, paragraphs), indexes it
 without encoding (`gibbon index --no-encode`) into a data directory of its own, then again with nothing changed, and searches it
-(`cargo bench --bench search`). Prints a line of JSON for each. Needs three times the text's size of disk space, twice while it
+(`cargo bench --bench search -- --data DIR`). Prints a line of JSON for each. Needs three times the text's size of disk space, twice while it
 runs; everything is removed at the end unless --keep names a folder for it.
 """
 

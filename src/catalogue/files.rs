@@ -189,7 +189,8 @@ impl Catalogue {
     /// The chunk with this id, in the first file (by path) that holds it.
     pub fn chunk(&self, id: ChunkId) -> Result<Option<ChunkRecord>> {
         self.one_chunk(
-            "WHERE substr(chunk.id, 1, 16) = substr(?1, 1, 16) AND +chunk.id = ?1 ORDER BY root.path, file.relative, chunk.ordinal LIMIT 1",
+            "WHERE substr(chunk.id, 1, 16) = substr(?1, 1, 16) AND +chunk.id = ?1
+             ORDER BY root.path, file.relative, chunk.ordinal LIMIT 1",
             [id.to_string()],
         )
     }
@@ -232,20 +233,6 @@ impl Catalogue {
     /// Those of `chunks` that no file holds, each once.
     pub fn unreferenced(&self, chunks: &[ChunkId]) -> Result<Vec<ChunkId>> {
         unreferenced(&self.connection, chunks)
-    }
-
-    /// Cache records (fingerprint, segment) of chunks that no file holds: left behind by an interrupted run.
-    pub fn unreferenced_cache(&self) -> Result<Vec<(String, String)>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT fingerprint, segment FROM cache
-             WHERE segment <> 'prefix' AND NOT EXISTS (
-                 SELECT 1 FROM chunk
-                 WHERE substr(chunk.id, 1, 16) = substr(cache.segment, 1, 16) AND chunk.id = cache.segment
-             )
-             ORDER BY fingerprint, segment",
-        )?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Writes one batch of changes to a root's files in one transaction. A path of `removed` that is not known is

@@ -22,6 +22,12 @@ pub struct ListedFile {
     pub modified: i64,
 }
 
+/// A file holds the chunk of a record of the cache.
+const CACHE_HAS_CHUNK: &str = "EXISTS (
+    SELECT 1 FROM chunk
+    WHERE substr(chunk.id, 1, 16) = substr(cache.segment, 1, 16) AND +chunk.id = cache.segment
+)";
+
 impl Catalogue {
     /// Every indexed file, in the order of the paths.
     pub fn file_list(&self) -> Result<Vec<ListedFile>> {
@@ -40,14 +46,20 @@ impl Catalogue {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Cache records (fingerprint, segment) of chunks that no file holds: left behind by an interrupted run.
+    pub fn unreferenced_cache(&self) -> Result<Vec<(String, String)>> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT fingerprint, segment FROM cache WHERE segment <> 'prefix' AND NOT {CACHE_HAS_CHUNK}
+             ORDER BY fingerprint, segment"
+        ))?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Different chunks that are indexed and have a cache file, for whichever model.
     pub fn cached_chunks(&self) -> Result<usize> {
         let count: i64 = self.connection.query_row(
-            "SELECT count(DISTINCT segment) FROM cache
-             WHERE EXISTS (
-                 SELECT 1 FROM chunk
-                 WHERE substr(chunk.id, 1, 16) = substr(cache.segment, 1, 16) AND chunk.id = cache.segment
-             )",
+            &format!("SELECT count(DISTINCT segment) FROM cache WHERE {CACHE_HAS_CHUNK}"),
             [],
             |row| row.get(0),
         )?;

@@ -57,7 +57,6 @@ impl<'t> Measure<'t> {
             start += word.len();
             self.push(start, tokens);
         }
-        self.factor = Some(1.0);
         self.factor = Some(self.factor_of_beginning());
     }
 

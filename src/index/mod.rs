@@ -21,6 +21,7 @@ mod disk;
 mod filter;
 mod lock;
 mod matches;
+mod merging;
 mod query;
 mod reader;
 mod schema;

@@ -3,7 +3,6 @@
 use std::{
     cmp::Reverse,
     collections::HashSet,
-    num::NonZero,
     path::{Path, PathBuf},
     thread::available_parallelism,
 };
@@ -293,7 +292,7 @@ fn open_once(directory: &Path, fields: &Fields, catalogue: &Catalogue) -> Result
     let chunks: u32 =
         index.load_metas().map_err(failed)?.segments.iter().map(|segment| segment.num_docs()).sum();
     if chunks >= PARALLEL_FROM {
-        let threads = available_parallelism().map_or(1, NonZero::get).min(MOST_SEARCHERS);
+        let threads = available_parallelism().map_or(1, usize::from).min(MOST_SEARCHERS);
         index.set_multithread_executor(threads).map_err(failed)?;
     }
     let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(failed)?;

@@ -4,8 +4,7 @@
 //! Where a text is indexed, a word that is not its own stem follows its stem as it stands, marked: one pass through a text
 //! gives the terms for what stemming finds and for what it would confuse. Most words of a text are their own stems.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use tantivy::tokenizer::{
     AsciiFoldingFilter, Language, RawTokenizer, Stemmer, TextAnalyzer, Token, TokenFilter, TokenStream,
     Tokenizer,
@@ -49,7 +48,7 @@ pub(super) struct StemTokenizer<T> {
 struct Known {
     /// Of short words with short stems; none for others.
     recent: Recent<Packed>,
-    stems: HashMap<String, String, foldhash::fast::FixedState>,
+    stems: HashMap<String, String>,
     stemmer: TextAnalyzer,
 }
 
@@ -153,11 +152,7 @@ impl Known {
     }
 }
 
-fn remembered<'k>(
-    stems: &'k mut HashMap<String, String, foldhash::fast::FixedState>,
-    stemmer: &mut TextAnalyzer,
-    word: &str,
-) -> &'k str {
+fn remembered<'k>(stems: &'k mut HashMap<String, String>, stemmer: &mut TextAnalyzer, word: &str) -> &'k str {
     if !stems.contains_key(word) {
         if stems.len() >= REMEMBERED {
             stems.clear();

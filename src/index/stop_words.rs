@@ -3,8 +3,7 @@
 //! A question is searched without them, unless it has no others. For that one case they are indexed, once for each text: they
 //! are half of all words of running text, and how often a chunk has them says nothing.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use tantivy::tokenizer::{Token, TokenFilter, TokenStream, Tokenizer};
 
 /// BM25 alone would weigh `what` and `who` heavily, since documents, unlike questions, seldom contain them.
@@ -27,14 +26,14 @@ pub(super) struct StopWordsOnce;
 pub(super) struct OnceTokenizer<T> {
     words: T,
     /// For each stop word the number of the text that had it last.
-    last: HashMap<&'static str, u64, foldhash::fast::FixedState>,
+    last: HashMap<&'static str, u64>,
     longest: usize,
     text: u64,
 }
 
 pub(super) struct OnceStream<'a, T> {
     words: T,
-    last: &'a mut HashMap<&'static str, u64, foldhash::fast::FixedState>,
+    last: &'a mut HashMap<&'static str, u64>,
     longest: usize,
     text: u64,
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    num::NonZero,
     path::{Path, PathBuf},
     sync::Arc,
     thread::available_parallelism,
@@ -10,11 +9,12 @@ use std::{
 };
 
 use rayon::prelude::*;
-use tantivy::{IndexWriter, Term, indexer::IndexWriterOptions, indexer::LogMergePolicy};
+use tantivy::{IndexWriter, Term, indexer::IndexWriterOptions};
 
 use super::{
     IndexError, Result, disk,
     lock::WriterLock,
+    merging::Merging,
     schema::{Fields, Terms, searched_path},
 };
 use crate::{
@@ -37,13 +37,6 @@ const COMMIT_AFTER: Duration = Duration::from_secs(30);
 const WRITER_MEMORY: usize = 96 << 20;
 /// Most threads that make segments; others read, cut and count meanwhile.
 const MOST_WRITERS: usize = 4;
-
-/// Segments of so many documents are not put together any more: a search goes through several at the same time.
-const LARGE_SEGMENT: usize = 250_000;
-
-/// Share of removed documents from which a segment is written anew. Until then they still count in BM25's
-/// statistics, so it is kept low.
-const REMOVED_SHARE: f32 = 0.1;
 
 /// Changes to the files of one root. All paths are from the root.
 #[derive(Debug, Clone)]
@@ -210,6 +203,7 @@ impl Writer {
 
     /// Gives back what writing takes, threads and memory, until there is something to write again.
     pub fn rest(&mut self) {
+        self.terms = Terms::default();
         if let Some(documents) = self.documents.take() {
             // Merges only tidy up: one that fails leaves the index as it was committed.
             if let Err(error) = documents.wait_merging_threads() {
@@ -383,7 +377,7 @@ impl Drop for Writer {
 /// As many threads as keep up with those that read and cut, and one that merges. Files that no commit names go first: they
 /// are named after what is to be written next, and what is there already cannot be written.
 fn start_writer(index: &tantivy::Index, directory: &Path) -> tantivy::Result<IndexWriter> {
-    let cores = available_parallelism().map_or(1, NonZero::get);
+    let cores = available_parallelism().map_or(1, usize::from);
     let threads = (cores / 2).max(2).min(cores).min(MOST_WRITERS);
     let options = IndexWriterOptions::builder()
         .memory_budget_per_thread(WRITER_MEMORY / threads)
@@ -391,10 +385,7 @@ fn start_writer(index: &tantivy::Index, directory: &Path) -> tantivy::Result<Ind
         .num_merge_threads(1)
         .build();
     let writer = index.writer_with_options(options)?;
-    let mut policy = LogMergePolicy::default();
-    policy.set_max_docs_before_merge(LARGE_SEGMENT);
-    policy.set_del_docs_ratio_before_merge(REMOVED_SHARE);
-    writer.set_merge_policy(Box::new(policy));
+    writer.set_merge_policy(Box::new(Merging::default()));
     if disk::has_leftovers(directory, index) {
         writer.garbage_collect_files().wait()?;
     }

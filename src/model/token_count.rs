@@ -32,8 +32,6 @@ const AFTER_WORDS: [&str; 4] = [
 /// Counts that were made before, and where texts may be cut.
 pub(super) struct TokenCounts {
     cut: Option<Cut>,
-    /// A text gets a space before its first word.
-    adds_space: bool,
     known: Cache<Box<str>, u32>,
     recent: ThreadLocal<RefCell<Recent<u32>>>,
 }
@@ -62,9 +60,8 @@ enum Class {
 impl TokenCounts {
     /// For the tokenizer that `json` describes.
     pub fn new(json: &str) -> Self {
-        let tokenizer: Value = serde_json::from_str(json).unwrap_or_default();
-        let (cut, adds_space) = (cut_of(&tokenizer), adds_space(&tokenizer));
-        Self { cut, adds_space, known: Cache::new(REMEMBERED), recent: ThreadLocal::new() }
+        let cut = serde_json::from_str(json).ok().and_then(|value: Value| cut_of(&value));
+        Self { cut, known: Cache::new(REMEMBERED), recent: ThreadLocal::new() }
     }
 
     /// Tokens of `text`, where `count` encodes.
@@ -99,7 +96,7 @@ impl TokenCounts {
     pub fn as_one_word(&self, text: &str) -> Option<String> {
         let letters = text.strip_prefix(' ').unwrap_or(text);
         let is_word = !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_alphabetic());
-        (is_word && self.cut.is_some() && !self.adds_space)
+        (is_word && self.cut.is_some())
             .then(|| format!("{}{letters}", if letters.len() < text.len() { "Ġ" } else { "" }))
     }
 
@@ -179,19 +176,6 @@ impl Class {
     }
 }
 
-/// The parts of the rule by which the tokenizer cuts.
-fn parts_of(rule: &Value) -> &[Value] {
-    match rule["pretokenizers"].as_array() {
-        Some(parts) if rule["type"] == "Sequence" => parts,
-        _ => std::slice::from_ref(rule),
-    }
-}
-
-fn adds_space(tokenizer: &Value) -> bool {
-    let parts = parts_of(&tokenizer["pre_tokenizer"]);
-    parts.iter().any(|part| part["type"] == "ByteLevel" && part["add_prefix_space"] != false)
-}
-
 /// Where the tokenizer's rules cut for certain; `None` for any other than those known here.
 fn cut_of(tokenizer: &Value) -> Option<Cut> {
     let is_type = |value: &Value, name: &str| value["type"] == name;
@@ -207,8 +191,13 @@ fn cut_of(tokenizer: &Value) -> Option<Cut> {
         return None;
     }
     let rule = &tokenizer["pre_tokenizer"];
-    let (last, before) = parts_of(rule).split_last()?;
-    if !is_type(last, "ByteLevel") {
+    let parts = match rule["pretokenizers"].as_array() {
+        Some(parts) if is_type(rule, "Sequence") => parts.as_slice(),
+        _ => std::slice::from_ref(rule),
+    };
+    let (last, before) = parts.split_last()?;
+    // One that puts a space before a text would put it before each piece.
+    if !is_type(last, "ByteLevel") || last["add_prefix_space"] == true {
         return None;
     }
     let cuts_itself = last["use_regex"] != false;
@@ -309,6 +298,7 @@ mod tests {
         for other in [
             tokenizer(split(r"\w+"), json!([])),
             tokenizer(json!({ "type": "Metaspace" }), json!([])),
+            tokenizer(json!({ "type": "ByteLevel", "use_regex": true, "add_prefix_space": true }), json!([])),
             tokenizer(byte_level, json!([{ "content": "\n\n\n", "special": false }])),
             json!({}),
         ] {
