@@ -9,6 +9,10 @@ use std::{path::PathBuf, time::Instant};
 
 use gibbon::index::Reader;
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const QUESTIONS: usize = 2000;
 const FOUND: usize = 10;
 

@@ -43,6 +43,9 @@ use tracing_appender::{
 };
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Days for which log files are kept.
 const LOG_FILES: usize = 7;
 

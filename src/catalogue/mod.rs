@@ -18,6 +18,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::Db
 
 mod attention;
 mod cache;
+mod checkpoints;
 mod files;
 mod listing;
 mod paths;
@@ -29,6 +30,7 @@ pub(crate) mod tests;
 
 pub use attention::{Attention, Priorities};
 pub use cache::{CacheGroupRow, CacheRecord, CacheUses};
+pub(crate) use checkpoints::Checkpoints;
 pub use files::{
     ChunkRecord, ChunkSummary, Counts, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded,
 };
@@ -44,9 +46,10 @@ pub const CATALOGUE_FILE: &str = "catalogue.sqlite3";
 /// How long a statement waits for another process's write to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Memory of a connection that writes much, and how many pages of 4 KiB its log may have.
+/// Memory of a connection that writes much, and how many pages of 4 KiB its log may have before it takes the log into the
+/// database itself: by then little is left to do, see [`Checkpoints`].
 const WRITER_CACHE_KIB: i64 = 64 << 10;
-const WRITER_LOG_PAGES: i64 = 8192;
+const WRITER_LOG_PAGES: i64 = 65_536;
 
 /// One connection to the catalogue. Cheap to open; every thread opens its own.
 pub struct Catalogue {
@@ -223,8 +226,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// For a connection that writes many chunks: more of the database stays in memory, and what was written goes from the
-    /// log into the database in larger pieces, since each of them is synced.
+    /// For a connection that writes many chunks: more of the database stays in memory, and the log may be long.
     pub(crate) fn expect_much_writing(&self) -> Result<()> {
         self.connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         self.connection.pragma_update(None, "wal_autocheckpoint", WRITER_LOG_PAGES)?;

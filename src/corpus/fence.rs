@@ -175,6 +175,8 @@ impl Worker {
         let mut process = Command::new(program)
             .arg(WORKER_ARGUMENT)
             .env_clear()
+            // The program's allocator reserves as much as the worker may have; this is the least that it reserves at once.
+            .env("MIMALLOC_ARENA_RESERVE", "32MiB")
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -68,10 +68,10 @@ impl EncodeJob {
         report: IndexReport,
         control: Arc<Control>,
     ) -> Result<Self, Failure> {
-        let wanted = match chunks_by_prompt(resources) {
-            Ok(wanted) => wanted,
-            Err(failure) if failure.kind == FailureKind::NoDocuments => Vec::new(),
-            Err(failure) => return Err(failure),
+        let counted = if request.encode { None } else { chunks_left(resources)? };
+        let wanted = match counted {
+            Some(_) => Vec::new(),
+            None => or_nothing(chunks_by_prompt(resources))?,
         };
         let (mut pending, mut prompts) = (VecDeque::new(), Vec::new());
         for PromptChunks { system_prompt, chunks } in wanted.into_iter().filter(|w| !w.chunks.is_empty()) {
@@ -99,6 +99,7 @@ impl EncodeJob {
         job.total_tokens = job.pending.iter().map(|pending| pending.chunk.tokens as u64).sum();
         if !request.encode {
             job.leave();
+            job.report.chunks_left += counted.unwrap_or(0);
         }
         Ok(job)
     }
@@ -297,4 +298,28 @@ impl EncodeJob {
         self.report.seconds += seconds;
         Ok(std::mem::take(&mut self.report))
     }
+}
+
+/// Where nothing is indexed, there is nothing to encode.
+fn or_nothing<T: Default>(wanted: Result<T, Failure>) -> Result<T, Failure> {
+    match wanted {
+        Err(failure) if failure.kind == FailureKind::NoDocuments => Ok(T::default()),
+        wanted => wanted,
+    }
+}
+
+/// How many chunks have no cache, counted where they are, since a large folder's list takes seconds; `None` where several
+/// system prompts each want their own.
+fn chunks_left(resources: &mut Resources) -> Result<Option<usize>, Failure> {
+    let config = resources.config.clone();
+    let [system_prompt] = config.system_prompts()[..] else { return Ok(None) };
+    let cached = resources.loaded_for(system_prompt)?.store.cached()?;
+    let chunk = |segment: SegmentId| if let SegmentId::Chunk(id) = segment { Some(id) } else { None };
+    let cached: Vec<ChunkId> = cached.into_iter().filter_map(chunk).collect();
+    let left = resources.reader_and_memberships().and_then(|(reader, _)| {
+        let catalogue = reader.catalogue();
+        let cached_and_indexed = cached.len() - catalogue.unreferenced(&cached)?.len();
+        Ok(catalogue.counts()?.chunks.saturating_sub(cached_and_indexed))
+    });
+    or_nothing(left).map(Some)
 }

@@ -49,8 +49,9 @@ use crate::{
 /// Files that are read and split together, and their bytes; bounds the memory of a run.
 const BATCH_FILES: usize = 256;
 const BATCH_BYTES: u64 = 4 << 20;
-/// Batches that were read and wait to be written.
-const BATCHES_WAITING: usize = 2;
+/// Batches that were read and wait to be written. Those that wait are written together: the database's index of chunk ids
+/// changes in as many places for one as for all.
+const BATCHES_WAITING: usize = 8;
 /// The walk says how far it is each time that it has found so many files more.
 const WALK_STEP: usize = 64;
 /// Why a root is not looked at any more.
@@ -304,7 +305,11 @@ impl Run<'_> {
             let (send, batches) = sync_channel(BATCHES_WAITING);
             let reader = &visit;
             threads.spawn(move || reader.read(&send));
-            batches.into_iter().try_for_each(|batch| self.write(&visit, batch))
+            while let Ok(batch) = batches.recv() {
+                let waiting = batches.try_iter().take(BATCHES_WAITING);
+                self.write(&visit, [batch].into_iter().chain(waiting).collect())?;
+            }
+            Ok(())
         })
     }
 
@@ -360,9 +365,11 @@ impl Run<'_> {
     }
 
     /// Indexes what is new in files that were read.
-    fn write(&mut self, visit: &Visit, batch: Batch) -> Result<(), Failure> {
+    fn write(&mut self, visit: &Visit, batches: Vec<Batch>) -> Result<(), Failure> {
         let mut delta = Delta::new(visit.root.id);
-        for (file, result) in visit.files[batch.files].iter().zip(batch.results) {
+        let results =
+            batches.into_iter().flat_map(|batch| visit.files[batch.files].iter().zip(batch.results));
+        for (file, result) in results {
             let is_known = visit.known.contains_key(&file.relative);
             match result {
                 // The run was cancelled before it.

@@ -15,22 +15,21 @@ pub struct Matches {
 
 impl Questions {
     pub(super) fn matches(&mut self, question: &str, text: &str) -> Matches {
-        let words = self.words(question);
+        let wanted = self.wanted(question);
         let mut held = HashSet::new();
         let mut ranges: Vec<(usize, usize)> = Vec::new();
-        self.stemmed.token_stream(text).process(&mut |token| {
-            let Some(at) = words.iter().position(|word| word.stem == token.text) else { return };
+        for (place, stem) in self.places_and_stems(text) {
+            let Some(at) = wanted.stems.iter().position(|wanted| *wanted == stem) else { continue };
             held.insert(at);
-            ranges.push((token.offset_from, token.offset_to));
-        });
-        let content = |at: &&usize| words[**at].forms.iter().any(|form| !self.is_stop_word(form));
-        Matches { words: held.iter().filter(content).count(), ranges: joined(ranges) }
+            ranges.push((place.start, place.end));
+        }
+        Matches { words: if wanted.are_content { held.len() } else { 0 }, ranges: joined(ranges) }
     }
 
     /// Different words of a question that are no stop words.
     pub(super) fn content_words(&mut self, question: &str) -> usize {
-        let words = self.words(question);
-        words.iter().filter(|word| word.forms.iter().any(|form| !self.is_stop_word(form))).count()
+        let wanted = self.wanted(question);
+        if wanted.are_content { wanted.stems.len() } else { 0 }
     }
 }
 

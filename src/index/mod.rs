@@ -27,6 +27,7 @@ mod reader;
 mod schema;
 mod stems;
 mod stop_words;
+mod terms;
 #[cfg(test)]
 pub(crate) mod tests;
 mod words;

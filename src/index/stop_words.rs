@@ -4,7 +4,8 @@
 //! are half of all words of running text, and how often a chunk has them says nothing.
 
 use foldhash::HashMap;
-use tantivy::tokenizer::{Token, TokenFilter, TokenStream, Tokenizer};
+
+use crate::corpus::recent::Packed;
 
 /// BM25 alone would weigh `what` and `who` heavily, since documents, unlike questions, seldom contain them.
 pub(super) const STOP_WORDS: &[&str] = &[
@@ -18,93 +19,63 @@ pub(super) const STOP_WORDS: &[&str] = &[
     "would", "wouldn", "you", "your",
 ];
 
-/// Lets each stop word through once in a text.
-#[derive(Clone, Copy)]
-pub(super) struct StopWordsOnce;
-
-#[derive(Clone)]
-pub(super) struct OnceTokenizer<T> {
-    words: T,
-    /// For each stop word the number of the text that had it last.
-    last: HashMap<&'static str, u64>,
+/// Tells stop words from others, and whether a text had one before.
+pub(super) struct StopWords {
+    /// For each the number of the text that had it last.
+    last: HashMap<Packed, u64>,
     longest: usize,
     text: u64,
 }
 
-pub(super) struct OnceStream<'a, T> {
-    words: T,
-    last: &'a mut HashMap<&'static str, u64>,
-    longest: usize,
-    text: u64,
-}
-
-impl TokenFilter for StopWordsOnce {
-    type Tokenizer<T: Tokenizer> = OnceTokenizer<T>;
-
-    fn transform<T: Tokenizer>(self, words: T) -> OnceTokenizer<T> {
-        let longest = STOP_WORDS.iter().map(|word| word.len()).max().unwrap_or(0);
-        OnceTokenizer { words, last: STOP_WORDS.iter().map(|word| (*word, 0)).collect(), longest, text: 0 }
+impl StopWords {
+    pub(super) fn new() -> Self {
+        let packed: Vec<Packed> = STOP_WORDS.iter().filter_map(|word| Packed::new(word)).collect();
+        Self {
+            longest: packed.iter().map(|word| word.length()).max().unwrap_or(0),
+            last: packed.into_iter().map(|word| (word, 0)).collect(),
+            text: 0,
+        }
     }
-}
 
-impl<T: Tokenizer> Tokenizer for OnceTokenizer<T> {
-    type TokenStream<'a> = OnceStream<'a, T::TokenStream<'a>>;
+    /// Whether a lower-cased word is one.
+    pub(super) fn has(&self, word: &str) -> bool {
+        Packed::new(word).is_some_and(|word| self.last.contains_key(&word))
+    }
 
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> Self::TokenStream<'a> {
+    /// Another text begins.
+    pub(super) fn begin_text(&mut self) {
         self.text += 1;
-        OnceStream {
-            words: self.words.token_stream(text),
-            last: &mut self.last,
-            longest: self.longest,
-            text: self.text,
+    }
+
+    /// Whether a lower-cased word is one that the text had before.
+    pub(super) fn is_repeated(&mut self, word: Packed) -> bool {
+        if word.length() > self.longest {
+            return false;
         }
-    }
-}
-
-impl<T: TokenStream> TokenStream for OnceStream<'_, T> {
-    fn advance(&mut self) -> bool {
-        while self.words.advance() {
-            let word = self.words.token().text.as_str();
-            if word.len() > self.longest {
-                return true;
-            }
-            match self.last.get_mut(word) {
-                Some(last) if *last == self.text => {}
-                Some(last) => {
-                    *last = self.text;
-                    return true;
-                }
-                None => return true,
-            }
-        }
-        false
-    }
-
-    fn token(&self) -> &Token {
-        self.words.token()
-    }
-
-    fn token_mut(&mut self) -> &mut Token {
-        self.words.token_mut()
+        self.last.get_mut(&word).is_some_and(|last| std::mem::replace(last, self.text) == self.text)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tantivy::tokenizer::{TextAnalyzer, WhitespaceTokenizer};
-
     use super::*;
 
     #[test]
-    fn a_stop_word_comes_once_in_each_text_and_other_words_always() {
-        let mut analyzer =
-            TextAnalyzer::builder(WhitespaceTokenizer::default()).filter(StopWordsOnce).build();
+    fn every_stop_word_is_short_and_in_small_letters() {
+        assert!(
+            STOP_WORDS.iter().all(|word| Packed::new(word).is_some_and(|packed| packed.lower() == packed))
+        );
+    }
+
+    #[test]
+    fn a_stop_word_is_repeated_within_a_text_and_other_words_never() {
+        let mut stop_words = StopWords::new();
         for _ in 0..2 {
-            let mut words = Vec::new();
-            analyzer.token_stream("the well and the pump and the well").process(&mut |token| {
-                words.push(token.text.clone());
-            });
-            assert_eq!(words, ["the", "well", "and", "pump", "well"]);
+            stop_words.begin_text();
+            let words = "the well and the pump and the well".split(' ');
+            let kept = words.filter(|word| !stop_words.is_repeated(Packed::new(word).unwrap()));
+            assert_eq!(kept.collect::<Vec<_>>(), ["the", "well", "and", "pump", "well"]);
         }
+        assert!(stop_words.has("the") && !stop_words.has("well"));
     }
 }

@@ -373,12 +373,12 @@ fn a_commit_that_fails_leaves_a_usable_state() {
 fn many_files_are_written_in_batches() {
     let library = Library::empty();
     let files: Vec<FileUpdate> =
-        (0..600).map(|number| file(&format!("{number}.md"), &[&format!("page {number}")])).collect();
+        (0..5000).map(|number| file(&format!("{number}.md"), &[&format!("page {number}")])).collect();
     let generation = || Catalogue::open(library.data.path()).unwrap().state().unwrap().generation;
     let before = generation();
     library.writer().apply(&library.delta(&files, &[])).unwrap();
-    assert_eq!(generation() - before, 3, "256 files each");
-    assert_eq!(library.texts("page", 1000).len(), 600);
+    assert_eq!(generation() - before, 2, "4,096 files each");
+    assert_eq!(library.texts("page", 6000).len(), 5000);
 }
 
 #[test]

@@ -10,29 +10,21 @@
 
 use std::ops::Range;
 
-use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Words longer than this (bytes) are data, not language, and are left out.
 const MAX_WORD_BYTES: usize = 96;
 
-/// Cuts text into lower-cased words.
-#[derive(Clone, Default)]
+/// Finds the words of texts.
+#[derive(Default)]
 pub(super) struct Words {
     /// Kept from text to text, as millions of them are cut.
     places: Vec<Range<usize>>,
 }
 
-pub(super) struct WordStream<'a> {
-    text: &'a str,
-    places: &'a [Range<usize>],
-    current: Token,
-}
-
-impl Tokenizer for Words {
-    type TokenStream<'a> = WordStream<'a>;
-
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream<'a> {
+impl Words {
+    /// Where the words of `text` stand, in bytes, in order. Those of a compound follow it.
+    pub(super) fn places(&mut self, text: &str) -> &[Range<usize>] {
         self.places.clear();
         let mut at = 0;
         while let Some(start) = begin(text, at) {
@@ -54,41 +46,13 @@ impl Tokenizer for Words {
                 }
             }
         }
-        WordStream { text, places: &self.places, current: Token::default() }
+        &self.places
     }
-}
 
-impl Words {
     fn push(&mut self, start: usize, word: &str) {
         if word.len() <= MAX_WORD_BYTES {
             self.places.push(start..start + word.len());
         }
-    }
-}
-
-impl TokenStream for WordStream<'_> {
-    fn advance(&mut self) -> bool {
-        let Some((place, rest)) = self.places.split_first() else { return false };
-        self.places = rest;
-        let (token, word) = (&mut self.current, &self.text[place.clone()]);
-        (token.offset_from, token.offset_to) = (place.start, place.end);
-        token.position = token.position.wrapping_add(1);
-        if word.is_ascii() {
-            token.text.clear();
-            token.text.push_str(word);
-            token.text.make_ascii_lowercase();
-        } else {
-            token.text = word.to_lowercase();
-        }
-        true
-    }
-
-    fn token(&self) -> &Token {
-        &self.current
-    }
-
-    fn token_mut(&mut self) -> &mut Token {
-        &mut self.current
     }
 }
 
@@ -116,11 +80,11 @@ fn begin(text: &str, at: usize) -> Option<usize> {
 /// begins with a letter or digit.
 fn simple_word(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
-    let is_small = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let end = 1 + bytes[1..].iter().take_while(|byte| is_small(byte)).count();
+    let is_small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let end = 1 + bytes[1..].iter().position(|&byte| !is_small(byte)).unwrap_or(bytes.len() - 1);
     let behind = &bytes[end..];
-    let connectors = behind.iter().take_while(|byte| is_connector(char::from(**byte))).count();
-    let ends = behind.get(connectors).is_none_or(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric());
+    let next = behind.iter().find(|byte| !is_connector(char::from(**byte)));
+    let ends = next.is_none_or(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric());
     (bytes[0].is_ascii_alphanumeric() && ends).then(|| &text[..end])
 }
 
@@ -235,9 +199,8 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Vec<String> {
-        let mut words = Vec::new();
-        Words::default().token_stream(text).process(&mut |token| words.push(token.text.clone()));
-        words
+        let mut words = Words::default();
+        words.places(text).iter().map(|place| text[place.clone()].to_lowercase()).collect()
     }
 
     #[test]
@@ -278,10 +241,11 @@ mod tests {
         })]
 
         #[test]
-        fn every_word_is_the_lower_case_of_its_place(text in any::<String>()) {
-            Words::default().token_stream(&text).process(&mut |token| {
-                assert_eq!(token.text, text[token.offset_from..token.offset_to].to_lowercase());
-            });
+        fn every_word_has_its_place(text in any::<String>()) {
+            for place in Words::default().places(&text) {
+                let word = &text[place.clone()];
+                assert!(word.chars().next().is_some_and(is_word) && !word.contains(char::is_whitespace), "{word:?}");
+            }
         }
     }
 }

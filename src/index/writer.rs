@@ -15,27 +15,30 @@ use super::{
     IndexError, Result, disk,
     lock::WriterLock,
     merging::Merging,
-    schema::{Fields, Terms, searched_path},
+    schema::{Fields, FoundBy, searched_path},
+    terms::Terms,
 };
 use crate::{
     catalogue::{
-        AddedRoot, Catalogue, ChunkRecord, FailedFile, FileId, FileRecord, FileUpdate, Occurrence, Recorded,
-        Root, RootId,
+        AddedRoot, Catalogue, Checkpoints, ChunkRecord, FailedFile, FileId, FileRecord, FileUpdate,
+        Occurrence, Recorded, Root, RootId,
     },
     corpus::ChunkId,
 };
 
 /// A batch ends after so many files or so many bytes of text: an interrupted run keeps the batches before.
-const BATCH_FILES: usize = 256;
+const BATCH_FILES: usize = 4096;
 const BATCH_BYTES: usize = 16 << 20;
 
 /// A commit of the index comes after so many bytes of text, or so much time.
-const COMMIT_BYTES: usize = 256 << 20;
+const COMMIT_BYTES: usize = 512 << 20;
 const COMMIT_AFTER: Duration = Duration::from_secs(30);
 
-/// Memory in which tantivy gathers documents before it writes segments, in bytes.
+/// Memory in which each of tantivy's threads gathers documents before it writes a segment, in bytes.
 const WRITER_MEMORY: usize = 96 << 20;
-/// Most threads that make segments; others read, cut and count meanwhile.
+/// One thread in so many makes segments, a quarter of the work; the others read, cut and count meanwhile. Each has tables
+/// that are much larger than a processor's caches, so fewer are faster.
+const CORES_FOR_A_WRITER: usize = 3;
 const MOST_WRITERS: usize = 4;
 
 /// Changes to the files of one root. All paths are from the root.
@@ -70,11 +73,32 @@ pub struct Writer {
     index: tantivy::Index,
     /// Started when there is something to write: looking for changes costs no thread and no memory.
     documents: Option<IndexWriter>,
+    checkpoints: Checkpoints,
     /// False after a failure between the catalogue's transaction and the index's commit.
     in_step: bool,
     /// Bytes of text that the catalogue has and the index has not committed, and since when.
     staged: Option<(usize, Instant)>,
     _lock: Arc<WriterLock>,
+}
+
+/// The terms of a file's chunks.
+struct FileTerms {
+    path: String,
+    /// Of the text and of the heading of each.
+    chunks: Vec<(String, Arc<str>)>,
+}
+
+impl FileTerms {
+    fn of(terms: &Terms, root: &Root, update: &FileUpdate) -> Self {
+        let mut chunks = Vec::with_capacity(update.chunks.len());
+        // Those that follow each other often stand under the same heading.
+        for group in update.chunks.chunk_by(|a, b| a.heading == b.heading) {
+            let heading: Arc<str> = terms.of_heading(&update.title, &group[0].heading).into();
+            chunks.extend(group.iter().map(|chunk| (terms.of_text(&chunk.text), heading.clone())));
+        }
+        let path = searched_path(&root.locate(&update.relative), &update.relative);
+        Self { path: terms.of_path(&path), chunks }
+    }
 }
 
 impl Delta {
@@ -102,6 +126,7 @@ impl Writer {
     pub fn open_with(data: &Path, lock: Arc<WriterLock>) -> Result<Self> {
         let catalogue = Catalogue::open(data)?;
         catalogue.expect_much_writing()?;
+        let checkpoints = catalogue.checkpoints();
         let directory = disk::directory(data);
         let fields = Fields::new();
         disk::remove_unfinished(&directory)?;
@@ -116,6 +141,7 @@ impl Writer {
             terms: Terms::default(),
             index,
             documents: None,
+            checkpoints,
             in_step: false,
             staged: None,
             _lock: lock,
@@ -204,6 +230,9 @@ impl Writer {
     /// Gives back what writing takes, threads and memory, until there is something to write again.
     pub fn rest(&mut self) {
         self.terms = Terms::default();
+        if self.checkpoints.end() {
+            self.catalogue.shorten_log();
+        }
         if let Some(documents) = self.documents.take() {
             // Merges only tidy up: one that fails leaves the index as it was committed.
             if let Err(error) = documents.wait_merging_threads() {
@@ -219,6 +248,7 @@ impl Writer {
             return Ok(());
         }
         let bytes: usize = files.iter().map(text_bytes).sum();
+        self.checkpoints.written(bytes);
         self.in_one_step(|writer| {
             writer.delete(&recorded.removed)?;
             match root {
@@ -325,16 +355,13 @@ impl Writer {
     fn add_files(&mut self, root: &Root, added: &[FileId], files: &[FileUpdate]) -> Result<()> {
         self.documents()?;
         let Some(documents) = &self.documents else { return Ok(()) };
-        let terms = |update: &FileUpdate| {
-            update.chunks.iter().map(|chunk| self.terms.of(&chunk.text)).collect::<Vec<String>>()
-        };
-        let all_terms: Vec<Vec<String>> = files.par_iter().map(terms).collect();
-        for ((&file, update), terms) in added.iter().zip(files).zip(&all_terms) {
-            let path = searched_path(&root.locate(&update.relative), &update.relative);
-            for (ordinal, (chunk, terms)) in (0..).zip(update.chunks.iter().zip(terms)) {
-                let place = Occurrence { file, ordinal };
-                let document = self.fields.document(place, chunk, terms, &update.title, &path);
-                let added = documents.add_document(document);
+        let terms = |update: &FileUpdate| FileTerms::of(&self.terms, root, update);
+        let all_terms: Vec<FileTerms> = files.par_iter().map(terms).collect();
+        for (&file, terms) in added.iter().zip(&all_terms) {
+            for (ordinal, (text, heading)) in (0..).zip(&terms.chunks) {
+                let found_by = FoundBy { text, heading, path: &terms.path };
+                let added =
+                    documents.add_document(self.fields.document(Occurrence { file, ordinal }, found_by));
                 added.map_err(|error| disk::write_error(&self.directory, &error))?;
             }
         }
@@ -348,9 +375,12 @@ impl Writer {
         for &file in added {
             self.catalogue.each_chunk(file, |ordinal, record| {
                 let ChunkRecord { chunk, path, relative, title } = record;
-                let path = searched_path(&path, &relative);
-                let (place, terms) = (Occurrence { file, ordinal }, self.terms.of(&chunk.text));
-                let document = self.fields.document(place, &chunk, &terms, &title, &path);
+                let found_by = FoundBy {
+                    text: &self.terms.of_text(&chunk.text),
+                    heading: &self.terms.of_heading(&title, &chunk.heading),
+                    path: &self.terms.of_path(&searched_path(&path, &relative)),
+                };
+                let document = self.fields.document(Occurrence { file, ordinal }, found_by);
                 let added = documents.add_document(document).map(drop);
                 added.map_err(|error| disk::write_error(&self.directory, &error))
             })?;
@@ -374,13 +404,13 @@ impl Drop for Writer {
     }
 }
 
-/// As many threads as keep up with those that read and cut, and one that merges. Files that no commit names go first: they
+/// With as many threads as keep up with those that read and cut, and one that merges. Files that no commit names go first: they
 /// are named after what is to be written next, and what is there already cannot be written.
 fn start_writer(index: &tantivy::Index, directory: &Path) -> tantivy::Result<IndexWriter> {
     let cores = available_parallelism().map_or(1, usize::from);
-    let threads = (cores / 2).max(2).min(cores).min(MOST_WRITERS);
+    let threads = cores.div_ceil(CORES_FOR_A_WRITER).min(MOST_WRITERS);
     let options = IndexWriterOptions::builder()
-        .memory_budget_per_thread(WRITER_MEMORY / threads)
+        .memory_budget_per_thread(WRITER_MEMORY)
         .num_worker_threads(threads)
         .num_merge_threads(1)
         .build();
@@ -417,7 +447,7 @@ mod tests {
         let (small, large) = (file("a", &["x"]), file("b", &[&"x".repeat(10 << 20)]));
         let huge = file("c", &[&"x".repeat(40 << 20)]);
         assert_eq!(batch_length(&[]), 0);
-        assert_eq!(batch_length(&vec![small.clone(); 600]), 256);
+        assert_eq!(batch_length(&vec![small.clone(); 5000]), BATCH_FILES);
         assert_eq!(batch_length(&[small.clone(), large.clone(), large.clone()]), 2);
         assert_eq!(batch_length(&[huge.clone(), small.clone()]), 1);
         assert_eq!(batch_length(&[small, huge]), 1);

@@ -16,7 +16,7 @@ use crate::corpus::recent::{Packed, Recent};
 const REMEMBERED: usize = 400_000;
 /// Longer pieces, in bytes, hardly ever occur again.
 const LONGEST: usize = 48;
-/// Pieces that each thread has at hand: two to the power of this many, in 2 MiB.
+/// Pieces that each thread has at hand: two to the power of this many, twice, in 4 MiB.
 const RECENT_BITS: u32 = 16;
 /// Where pieces are longer than so many bytes, places to cut are too far apart to tell how large a part of a text is.
 const FAR_APART: usize = 1024;
@@ -42,7 +42,9 @@ enum Cut {
     /// As GPT-2's rule has it: before white space, which belongs to what follows, and between letters, digits and signs, but
     /// not after an apostrophe, which may begin `'ll`.
     BeforeSpace,
-    /// The same, but after a sign only before a space or a tab: these rules take in line breaks there, and a sign may belong to
+    /// The same, and between digits: each is a token of its own.
+    DigitsAlone,
+    /// As the first, but after a sign only before a space or a tab: these rules take in line breaks there, and a sign may belong to
     /// the letters that follow.
     AfterWord,
 }
@@ -134,25 +136,36 @@ impl Cut {
         })
     }
 
-    /// Where the first piece of `text` ends.
+    /// Where the first piece of `text`, which is not empty, ends.
     fn piece_end(self, text: &str) -> usize {
-        (1..text.len()).find(|&at| self.is_end(text, at)).unwrap_or(text.len())
+        let bytes = text.as_bytes();
+        let mut class = Class::of(bytes[0]);
+        for (at, &byte) in bytes.iter().enumerate().skip(1) {
+            let next = Class::of(byte);
+            // No rule cuts within a word, and most bytes are in one.
+            let is_within = class == Class::Letter && next == Class::Letter;
+            if !is_within && self.is_end(text, at, class, next) {
+                return at;
+            }
+            class = next;
+        }
+        text.len()
     }
 
-    /// Whether a piece ends before the byte `at`.
-    fn is_end(self, text: &str, at: usize) -> bool {
+    /// Whether a piece ends before the byte `at`, which is of the class `next`, as the one before it is of `class`.
+    fn is_end(self, text: &str, at: usize, class: Class, next: Class) -> bool {
         let (before, after) = (text.as_bytes()[at - 1], text.as_bytes()[at]);
-        let (class, next) = (Class::of(before), Class::of(after));
         let is_space = matches!(after, b' ' | b'\t' | b'\n' | b'\r');
         let is_word = matches!(class, Class::Letter | Class::Digit);
         match self {
             Self::AfterWord if class == Class::Sign => matches!(after, b' ' | b'\t'),
             Self::AfterWord => is_word && (is_space || (next != class && next != Class::Other)),
-            Self::BeforeSpace if is_space && !before.is_ascii() => {
+            Self::DigitsAlone if class == Class::Digit && next == Class::Digit => true,
+            Self::BeforeSpace | Self::DigitsAlone if is_space && !before.is_ascii() => {
                 text[..at].chars().next_back().is_some_and(is_no_space)
             }
-            Self::BeforeSpace if is_space => class != Class::Other,
-            Self::BeforeSpace => {
+            Self::BeforeSpace | Self::DigitsAlone if is_space => class != Class::Other,
+            Self::BeforeSpace | Self::DigitsAlone => {
                 class != Class::Other && next != Class::Other && class != next && before != b'\''
             }
         }
@@ -166,13 +179,24 @@ fn is_no_space(character: char) -> bool {
 }
 
 impl Class {
-    fn of(byte: u8) -> Self {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' => Self::Letter,
-            b'0'..=b'9' => Self::Digit,
-            _ if byte.is_ascii_graphic() => Self::Sign,
-            _ => Self::Other,
+    /// Of each byte.
+    const TABLE: [Self; 256] = {
+        let mut table = [Self::Other; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            table[byte] = match byte as u8 {
+                b'a'..=b'z' | b'A'..=b'Z' => Self::Letter,
+                b'0'..=b'9' => Self::Digit,
+                sign if sign.is_ascii_graphic() => Self::Sign,
+                _ => Self::Other,
+            };
+            byte += 1;
         }
+        table
+    };
+
+    fn of(byte: u8) -> Self {
+        Self::TABLE[usize::from(byte)]
     }
 }
 
@@ -202,7 +226,10 @@ fn cut_of(tokenizer: &Value) -> Option<Cut> {
     }
     let cuts_itself = last["use_regex"] != false;
     match before {
-        before if cuts_itself && before.iter().all(|part| is_type(part, "Digits")) => Some(Cut::BeforeSpace),
+        before if cuts_itself && before.iter().all(|part| is_type(part, "Digits")) => {
+            let alone = before.iter().any(|part| part["individual_digits"] == true);
+            Some(if alone { Cut::DigitsAlone } else { Cut::BeforeSpace })
+        }
         [split] if !cuts_itself && is_type(split, "Split") => {
             let pattern = split["pattern"]["Regex"].as_str()?;
             let is_plain = split["behavior"] == "Isolated" && split["invert"] == false;
@@ -259,7 +286,8 @@ mod tests {
             };
             let bytes = ByteLevel::new(false, true, true);
             check(Cut::BeforeSpace, &[&bytes])?;
-            check(Cut::BeforeSpace, &[&Digits::new(true), &bytes])?;
+            check(Cut::BeforeSpace, &[&Digits::new(false), &bytes])?;
+            check(Cut::DigitsAlone, &[&Digits::new(true), &bytes])?;
             for pattern in AFTER_WORDS {
                 let pattern = SplitPattern::Regex(pattern.to_owned());
                 let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).unwrap();
@@ -278,6 +306,7 @@ mod tests {
         assert_eq!(pieces(Cut::AfterWord), after);
         let pieces = |cut: Cut| cut.pieces("(don't 12a.b)").collect::<Vec<_>>();
         assert_eq!(pieces(Cut::BeforeSpace), ["(", "don", "'t", " 12", "a", ".", "b", ")"]);
+        assert_eq!(pieces(Cut::DigitsAlone), ["(", "don", "'t", " 1", "2", "a", ".", "b", ")"]);
         assert_eq!(pieces(Cut::AfterWord), ["(don", "'t", " 12", "a", ".b", ")"]);
     }
 
@@ -289,6 +318,11 @@ mod tests {
                     "model": { "type": "BPE", "dropout": null }, "pre_tokenizer": pre })
         };
         assert_eq!(cut_of(&tokenizer(byte_level.clone(), json!([]))), Some(Cut::BeforeSpace));
+        for (alone, cut) in [(true, Cut::DigitsAlone), (false, Cut::BeforeSpace)] {
+            let digits = json!({ "type": "Digits", "individual_digits": alone });
+            let both = json!({ "type": "Sequence", "pretokenizers": [digits, byte_level] });
+            assert_eq!(cut_of(&tokenizer(both, json!([]))), Some(cut));
+        }
         let split = |pattern: &str| {
             json!({ "type": "Sequence", "pretokenizers": [
                 { "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false },

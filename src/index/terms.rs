@@ -1,0 +1,105 @@
+//! Texts to the terms that they are found by: stems, with spaces between them.
+//!
+//! It runs over many texts before tantivy takes them: word by word in turn, the tables of the two would drive each other out
+//! of the processor's caches.
+
+use std::cell::RefCell;
+
+use thread_local::ThreadLocal;
+
+use super::{stems::Stems, stop_words::StopWords, words::Words};
+use crate::corpus::recent::Packed;
+
+/// Words whose stems each thread has at hand: two to the power of this many, twice, in 4 MiB.
+const RECENT_BITS: u32 = 16;
+
+/// Makes terms, on every thread with what that thread knows of words.
+#[derive(Default)]
+pub(super) struct Terms {
+    makers: ThreadLocal<RefCell<Maker>>,
+}
+
+struct Maker {
+    words: Words,
+    stems: Stems,
+    stop_words: StopWords,
+}
+
+impl Terms {
+    /// The terms of a chunk's text: a stop word comes once.
+    pub(super) fn of_text(&self, text: &str) -> String {
+        self.make(|maker| maker.terms(text, true))
+    }
+
+    /// The terms of a chunk's title and headings.
+    pub(super) fn of_heading(&self, title: &str, heading: &[String]) -> String {
+        self.of_path(&format!("{title} / {}", heading.join(" / ")))
+    }
+
+    /// The terms of a path, as [`searched_path`](super::schema::searched_path) gives it.
+    pub(super) fn of_path(&self, path: &str) -> String {
+        self.make(|maker| maker.terms(path, false))
+    }
+
+    fn make(&self, make: impl FnOnce(&mut Maker) -> String) -> String {
+        let maker = || {
+            RefCell::new(Maker {
+                words: Words::default(),
+                stems: Stems::new(RECENT_BITS),
+                stop_words: StopWords::new(),
+            })
+        };
+        make(&mut self.makers.get_or(maker).borrow_mut())
+    }
+}
+
+impl Maker {
+    fn terms(&mut self, text: &str, stop_words_once: bool) -> String {
+        let Self { words, stems, stop_words } = self;
+        let mut terms = Vec::with_capacity(text.len() + text.len() / 4);
+        stop_words.begin_text();
+        for place in words.places(text) {
+            let word = &text[place.clone()];
+            let short = match Packed::new(word) {
+                Some(packed) if packed.is_ascii() => packed.lower(),
+                _ => {
+                    let lower = word.to_lowercase();
+                    match Packed::new(&lower) {
+                        Some(packed) => packed,
+                        None => {
+                            push(&mut terms, stems.of(&lower));
+                            continue;
+                        }
+                    }
+                }
+            };
+            if stop_words_once && stop_words.is_repeated(short) {
+                continue;
+            }
+            match stems.of_short(short) {
+                Some(stem) => stem.append_to(&mut terms),
+                None => push(&mut terms, stems.of(&word.to_lowercase())),
+            }
+        }
+        String::from_utf8(terms).unwrap_or_default()
+    }
+}
+
+fn push(terms: &mut Vec<u8>, term: &str) {
+    terms.extend_from_slice(term.as_bytes());
+    terms.push(b' ');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_are_stems_and_stop_words_come_once() {
+        let terms = Terms::default();
+        let text = "The Pumps and THE pump: Größe, incomprehensibilities; closing! the 日本語";
+        assert_eq!(terms.of_text(text), "the pump and pump gross incomprehens close 日本 本語 ");
+        assert_eq!(terms.of_path("the/Pumps/the.md"), "the pump the.md the md ");
+        assert_eq!(terms.of_heading("Wells", &["Pumps".into(), "of wood".into()]), "well pump of wood ");
+    }
+}
