@@ -3,7 +3,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -18,6 +22,9 @@ const STEP_BYTES: usize = 16 << 20;
 /// Pages of 4 KiB in a long log.
 const LONG_LOG_PAGES: i64 = 32_768;
 
+/// Pages left in the log from which on the writer waits, so that a slow disk does not fill up with it.
+const MOST_LEFT_PAGES: i64 = 262_144;
+
 /// Does so after each step, on a thread that there is from the first one on and for as long as this lives.
 pub(crate) struct Checkpoints {
     database: Option<PathBuf>,
@@ -29,16 +36,21 @@ pub(crate) struct Checkpoints {
 struct Running {
     wake: SyncSender<()>,
     thread: JoinHandle<()>,
+    /// Pages that the last step left in the log: what was written meanwhile.
+    left: Arc<AtomicI64>,
 }
 
 impl Checkpoints {
-    /// So many bytes of text are in a transaction that has ended.
+    /// So many bytes of text are in a transaction that has ended. Waits where the disk cannot keep up.
     pub fn written(&mut self, bytes: usize) {
         self.written += bytes;
         if self.written < STEP_BYTES {
             return;
         }
         self.written = 0;
+        if self.running.as_ref().is_some_and(|it| it.left.load(Ordering::Relaxed) > MOST_LEFT_PAGES) {
+            self.end();
+        }
         if self.running.is_none() {
             self.running = self.database.clone().map(start);
         }
@@ -48,7 +60,7 @@ impl Checkpoints {
 
     /// Waits for the step under way; true where there was one.
     pub fn end(&mut self) -> bool {
-        let Some(Running { wake, thread }) = self.running.take() else { return false };
+        let Some(Running { wake, thread, .. }) = self.running.take() else { return false };
         drop(wake);
         let _ = thread.join();
         true
@@ -63,16 +75,18 @@ impl Drop for Checkpoints {
 
 fn start(database: PathBuf) -> Running {
     let (wake, steps) = sync_channel(1);
+    let left = Arc::new(AtomicI64::new(0));
+    let tell = left.clone();
     let thread = thread::spawn(move || {
-        if let Err(error) = take_steps(&database, &steps) {
+        if let Err(error) = take_steps(&database, &steps, &tell) {
             // The log stays, and the writer takes it over when it is long.
             tracing::debug!("the catalogue's log is not taken into it ahead of time: {error}");
         }
     });
-    Running { wake, thread }
+    Running { wake, thread, left }
 }
 
-fn take_steps(database: &Path, steps: &Receiver<()>) -> rusqlite::Result<()> {
+fn take_steps(database: &Path, steps: &Receiver<()>, left: &AtomicI64) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
     connection.pragma_update(None, "synchronous", "normal")?;
@@ -83,11 +97,13 @@ fn take_steps(database: &Path, steps: &Receiver<()>) -> rusqlite::Result<()> {
     for () in steps {
         let (mut log, mut taken) = take()?;
         let mut before = 0;
+        left.store(log - taken, Ordering::Relaxed);
         // A log of which nothing is left begins anew with the next transaction; a long one should. What somebody still reads
         // stays in it.
         while log > LONG_LOG_PAGES && taken < log && taken > before {
             before = taken;
             (log, taken) = take()?;
+            left.store(log - taken, Ordering::Relaxed);
         }
     }
     Ok(())

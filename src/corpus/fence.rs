@@ -175,8 +175,10 @@ impl Worker {
         let mut process = Command::new(program)
             .arg(WORKER_ARGUMENT)
             .env_clear()
-            // The program's allocator reserves as much as the worker may have; this is the least that it reserves at once.
+            // The program's allocator reserves as much as the worker may have, and never gives an arena back: the least that it
+            // reserves at once, and large blocks from the system, which takes them back.
             .env("MIMALLOC_ARENA_RESERVE", "32MiB")
+            .env("MIMALLOC_ARENA_MAX_OBJECT_SIZE", "8MiB")
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -8,13 +8,16 @@
 pub(crate) struct Packed(u128);
 
 /// A value for each of the words that were asked for last.
-#[derive(Clone)]
 pub(crate) struct Recent<V> {
-    /// Two in each, the one asked for last first: as many as there are in a cache line.
-    places: Box<[[(Packed, V); 2]]>,
+    places: Box<[Place<V>]>,
     /// There are two to the power of this many.
     bits: u32,
 }
+
+/// Two words, the one asked for last first: as many as a cache line has.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Place<V>([(Packed, V); 2]);
 
 impl Packed {
     /// The longest word, in bytes.
@@ -84,12 +87,12 @@ fn four(bytes: &[u8]) -> u128 {
 impl<V: Copy + Default> Recent<V> {
     /// For two to the power of `bits` places of two words each.
     pub fn new(bits: u32) -> Self {
-        Self { places: vec![[(Packed::default(), V::default()); 2]; 1 << bits].into(), bits }
+        Self { places: vec![Place([(Packed::default(), V::default()); 2]); 1 << bits].into(), bits }
     }
 
     /// What is known of a word; from `find` where others have its place.
     pub fn get(&mut self, word: Packed, find: impl FnOnce() -> V) -> V {
-        let place = &mut self.places[word.place(self.bits)];
+        let place = &mut self.places[word.place(self.bits)].0;
         if place[0].0 == word {
             return place[0].1;
         }

@@ -22,9 +22,6 @@ const PATH_WEIGHT: f32 = 0.1;
 /// Different words of a question that are looked for; the rest of a very long one is not.
 const MAX_WORDS: usize = 128;
 
-/// Words whose stems are at hand: two to the power of this many, twice.
-const RECENT_BITS: u32 = 8;
-
 /// Makes queries; keeps what it knows of words between questions.
 pub(super) struct Questions {
     pub(super) fields: Fields,
@@ -44,7 +41,7 @@ pub(super) struct Wanted {
 
 impl Questions {
     pub(super) fn new(fields: Fields) -> Self {
-        Self { fields, words: Words::default(), stems: Stems::new(RECENT_BITS), stop_words: StopWords::new() }
+        Self { fields, words: Words::default(), stems: Stems::new(), stop_words: StopWords::new() }
     }
 
     /// The query for a question; `None` where it has no words.

@@ -1,4 +1,4 @@
-//! The fields of a chunk's document, and how their texts become terms.
+//! The fields of a chunk's document.
 
 use std::path::Path;
 

@@ -4,28 +4,21 @@
 use foldhash::HashMap;
 use tantivy::tokenizer::{AsciiFoldingFilter, Language, RawTokenizer, Stemmer, TextAnalyzer};
 
-use crate::corpus::recent::{Packed, Recent};
+use crate::corpus::recent::Packed;
 
 /// Words whose stems are remembered; where there are more, it begins anew.
 const REMEMBERED: usize = 200_000;
 
 /// Replaces lower-cased words by their stems, as tantivy's own filters do.
 pub(super) struct Stems {
-    /// Of short words with short stems; none for others.
-    recent: Recent<Packed>,
     remembered: HashMap<String, String>,
     stemmer: TextAnalyzer,
 }
 
 impl Stems {
-    /// With the stems of two to the power of `recent_bits` words at hand.
-    pub(super) fn new(recent_bits: u32) -> Self {
+    pub(super) fn new() -> Self {
         let raw = TextAnalyzer::builder(RawTokenizer::default()).filter(AsciiFoldingFilter);
-        Self {
-            recent: Recent::new(recent_bits),
-            remembered: HashMap::default(),
-            stemmer: raw.filter(Stemmer::new(Language::English)).build(),
-        }
+        Self { remembered: HashMap::default(), stemmer: raw.filter(Stemmer::new(Language::English)).build() }
     }
 
     /// The stem of a word.
@@ -35,15 +28,10 @@ impl Stems {
 
     /// The same of a short word; `None` where its stem is a long one.
     pub(super) fn of_short(&mut self, word: Packed) -> Option<Packed> {
-        let Self { recent, remembered: known, stemmer } = self;
-        let find = || {
-            let mut text = Vec::with_capacity(2 * Packed::LONGEST);
-            word.append_to(&mut text);
-            let text = String::from_utf8(text).unwrap_or_default();
-            Packed::new(remembered(known, stemmer, text.trim_end_matches(' '))).unwrap_or_default()
-        };
-        let stem = recent.get(word, find);
-        (stem != Packed::default()).then_some(stem)
+        let mut text = Vec::with_capacity(2 * Packed::LONGEST);
+        word.append_to(&mut text);
+        let text = String::from_utf8(text).unwrap_or_default();
+        Packed::new(self.of(text.trim_end_matches(' ')))
     }
 }
 
@@ -71,8 +59,8 @@ mod tests {
 
     #[test]
     fn stems_are_those_of_the_library_the_first_time_and_later() {
-        let mut stems = Stems::new(4);
-        let mut stemmer = Stems::new(0).stemmer;
+        let mut stems = Stems::new();
+        let mut stemmer = Stems::new().stemmer;
         for word in WORDS.split(' ') {
             let expected = computed(&mut stemmer, word);
             assert_eq!(stems.of(word), expected);

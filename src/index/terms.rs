@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use thread_local::ThreadLocal;
 
 use super::{stems::Stems, stop_words::StopWords, words::Words};
-use crate::corpus::recent::Packed;
+use crate::corpus::recent::{Packed, Recent};
 
 /// Words whose stems each thread has at hand: two to the power of this many, twice, in 4 MiB.
 const RECENT_BITS: u32 = 16;
@@ -22,6 +22,8 @@ pub(super) struct Terms {
 struct Maker {
     words: Words,
     stems: Stems,
+    /// Stems of short words; none where the stem is a long one.
+    recent: Recent<Packed>,
     stop_words: StopWords,
 }
 
@@ -33,19 +35,24 @@ impl Terms {
 
     /// The terms of a chunk's title and headings.
     pub(super) fn of_heading(&self, title: &str, heading: &[String]) -> String {
-        self.of_path(&format!("{title} / {}", heading.join(" / ")))
+        self.of_name(&format!("{title} / {}", heading.join(" / ")))
     }
 
     /// The terms of a path, as [`searched_path`](super::schema::searched_path) gives it.
     pub(super) fn of_path(&self, path: &str) -> String {
-        self.make(|maker| maker.terms(path, false))
+        self.of_name(path)
+    }
+
+    fn of_name(&self, name: &str) -> String {
+        self.make(|maker| maker.terms(name, false))
     }
 
     fn make(&self, make: impl FnOnce(&mut Maker) -> String) -> String {
         let maker = || {
             RefCell::new(Maker {
                 words: Words::default(),
-                stems: Stems::new(RECENT_BITS),
+                stems: Stems::new(),
+                recent: Recent::new(RECENT_BITS),
                 stop_words: StopWords::new(),
             })
         };
@@ -55,7 +62,7 @@ impl Terms {
 
 impl Maker {
     fn terms(&mut self, text: &str, stop_words_once: bool) -> String {
-        let Self { words, stems, stop_words } = self;
+        let Self { words, stems, recent, stop_words } = self;
         let mut terms = Vec::with_capacity(text.len() + text.len() / 4);
         stop_words.begin_text();
         for place in words.places(text) {
@@ -76,9 +83,11 @@ impl Maker {
             if stop_words_once && stop_words.is_repeated(short) {
                 continue;
             }
-            match stems.of_short(short) {
-                Some(stem) => stem.append_to(&mut terms),
-                None => push(&mut terms, stems.of(&word.to_lowercase())),
+            let stem = recent.get(short, || stems.of_short(short).unwrap_or_default());
+            if stem == Packed::default() {
+                push(&mut terms, stems.of(&word.to_lowercase()));
+            } else {
+                stem.append_to(&mut terms);
             }
         }
         String::from_utf8(terms).unwrap_or_default()

@@ -39,7 +39,7 @@ const WRITER_MEMORY: usize = 96 << 20;
 /// One thread in so many makes segments, a quarter of the work; the others read, cut and count meanwhile. Each has tables
 /// that are much larger than a processor's caches, so fewer are faster.
 const CORES_FOR_A_WRITER: usize = 3;
-const MOST_WRITERS: usize = 4;
+const MOST_WRITERS: usize = 3;
 
 /// Changes to the files of one root. All paths are from the root.
 #[derive(Debug, Clone)]
@@ -202,15 +202,17 @@ impl Writer {
         let mut applied = Applied::default();
         let mut candidates = Vec::new();
         let mut rest = delta.updated.as_slice();
-        let (mut removed, mut failed) = (delta.removed.as_slice(), delta.failed.as_slice());
+        let mut removed = delta.removed.as_slice();
         loop {
             let (batch, later) = rest.split_at(batch_length(rest));
+            // Last, as recording a file clears what is on record of it, and one that was read in part is in both.
+            let failed = if later.is_empty() { delta.failed.as_slice() } else { &[] };
             let recorded = self.catalogue.record(delta.root, batch, removed, failed)?;
             self.add_change(&recorded, batch, root.as_ref())?;
             applied.chunks_added += recorded.chunks_added;
             applied.chunks_removed += recorded.chunks_removed;
             candidates.extend(recorded.candidates);
-            (rest, removed, failed) = (later, &[], &[]);
+            (rest, removed) = (later, &[]);
             if rest.is_empty() {
                 break;
             }
@@ -451,5 +453,22 @@ mod tests {
         assert_eq!(batch_length(&[small.clone(), large.clone(), large.clone()]), 2);
         assert_eq!(batch_length(&[huge.clone(), small.clone()]), 1);
         assert_eq!(batch_length(&[small, huge]), 1);
+    }
+
+    #[test]
+    fn what_was_read_in_part_stays_on_record_in_a_later_batch() {
+        let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut writer = Writer::open(data.path()).unwrap();
+        let root = writer.add_root(folder.path(), 7).unwrap().root;
+        let large = "x".repeat(10 << 20);
+        let failed = FailedFile { relative: "b".into(), hash: None, reason: "cut short".into() };
+        let delta = Delta {
+            updated: vec![file("a", &[&large]), file("b", &[&large])],
+            failed: vec![failed.clone()],
+            ..Delta::new(root.id)
+        };
+        assert_eq!(batch_length(&delta.updated), 1);
+        writer.apply(&delta).unwrap();
+        assert_eq!(writer.catalogue().failed_files(root.id).unwrap(), [failed]);
     }
 }

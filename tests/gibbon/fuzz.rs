@@ -1,6 +1,6 @@
 //! Hostile input for everything that reads what a person or a file supplies: mutated documents, caches, models, settings.
 //!
-//! Each target gets a hundred inputs beside those, the same every time. `GIBBON_FUZZ_SECONDS=600 cargo test --test gibbon fuzz::`
+//! Each target gets fifty inputs beside those, the same every time. `GIBBON_FUZZ_SECONDS=600 cargo test --test gibbon fuzz::`
 //! (`just fuzz`) goes on for so long with each, and `GIBBON_FUZZ_SEED` makes others. Inputs begin with the files of
 //! `tests/data` and of the sources; members of ZIP archives are mutated inside and packed again.
 //!
@@ -23,7 +23,7 @@ use targets::target;
 use crate::support::named_number;
 
 /// Inputs of a target where no time is given.
-const INPUTS: usize = 100;
+const INPUTS: usize = 50;
 /// Inputs longer than this are cut.
 const MOST_INPUT_BYTES: usize = 1 << 20;
 /// Longest time of one input; what is fenced is stopped after 30 s.
