@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Home, copy_folder};
 use crate::support::{Chance, named_number};
 
-const ROUNDS: u64 = 6;
+const ROUNDS: u64 = 3;
 const SEED: u64 = 20_261_129;
 const QUESTIONS: u64 = 12;
 /// Names of documents in each folder.

@@ -70,6 +70,27 @@ fn bombs_are_refused() {
 }
 
 #[test]
+fn a_large_document_is_refused_for_its_text_and_not_for_memory() {
+    // Words in no order: what compresses too well is refused before.
+    let mut number = 1_u32;
+    let mut word = || {
+        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ["well ", "pump ", "dome ", "crank "][(number >> 30) as usize]
+    };
+    let words: String = (0..40_000).map(|_| word()).collect();
+    let paragraph = format!("<w:p><w:r><w:t>{words}</w:t></w:r></w:p>");
+    let body = paragraph.repeat((240 << 20) / paragraph.len());
+    let document = format!(
+        r#"<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>{body}</w:body></w:document>"#
+    );
+    refused(&[(
+        "large.docx",
+        zip(&[("word/document.xml", document.as_bytes())]),
+        "its text is longer than the limit of 64 MiB",
+    )]);
+}
+
+#[test]
 fn deep_files_are_refused() {
     let deep = "<w:p>".repeat(10_000);
     refused(&[
