@@ -68,26 +68,16 @@ impl Maker {
         for place in words.places(text) {
             let word = &text[place.clone()];
             let short = match Packed::new(word) {
-                Some(packed) if packed.is_ascii() => packed.lower(),
-                _ => {
-                    let lower = word.to_lowercase();
-                    match Packed::new(&lower) {
-                        Some(packed) => packed,
-                        None => {
-                            push(&mut terms, stems.of(&lower));
-                            continue;
-                        }
-                    }
-                }
+                Some(packed) if packed.is_ascii() => Some(packed.lower()),
+                _ => Packed::new(&word.to_lowercase()),
             };
-            if stop_words_once && stop_words.is_repeated(short) {
+            if stop_words_once && short.is_some_and(|short| stop_words.is_repeated(short)) {
                 continue;
             }
-            let stem = recent.get(short, || stems.of_short(short).unwrap_or_default());
-            if stem == Packed::default() {
-                push(&mut terms, stems.of(&word.to_lowercase()));
-            } else {
-                stem.append_to(&mut terms);
+            let stem = short.map(|short| recent.get(short, || stems.of_short(short).unwrap_or_default()));
+            match stem.filter(|stem| *stem != Packed::default()) {
+                Some(stem) => stem.append_to(&mut terms),
+                None => push(&mut terms, stems.of(&word.to_lowercase())),
             }
         }
         String::from_utf8(terms).unwrap_or_default()
@@ -101,6 +91,8 @@ fn push(terms: &mut Vec<u8>, term: &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prelude::*, test_runner::RngSeed};
+
     use super::*;
 
     #[test]
@@ -110,5 +102,26 @@ mod tests {
         assert_eq!(terms.of_text(text), "the pump and pump gross incomprehens close 日本 本語 ");
         assert_eq!(terms.of_path("the/Pumps/the.md"), "the pump the.md the md ");
         assert_eq!(terms.of_heading("Wells", &["Pumps".into(), "of wood".into()]), "well pump of wood ");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// Whatever is at hand of short words: a question is made of terms without it.
+        #[test]
+        fn terms_are_the_stems_of_lower_cased_words(text in "([a-zA-Z]{1,20}|[a-zA-Z0-9_.]{1,30}|\\PC{1,20}|[ ,.;]){0,30}") {
+            let (terms, mut words, mut stems) = (Terms::default(), Words::default(), Stems::new());
+            let stems = words.places(&text).iter().map(|place| {
+                format!("{} ", stems.of(&text[place.clone()].to_lowercase()))
+            });
+            let expected: String = stems.collect();
+            for _ in 0..2 {
+                prop_assert_eq!(terms.of_path(&text), expected.clone());
+            }
+        }
     }
 }

@@ -44,8 +44,8 @@ enum Cut {
     BeforeSpace,
     /// The same, and between digits: each is a token of its own.
     DigitsAlone,
-    /// As the first, but after a sign only before a space or a tab: these rules take in line breaks there, and a sign may belong to
-    /// the letters that follow.
+    /// As the first, but after a sign only before a space or a tab: these rules take in line breaks there, and a sign may
+    /// belong to the letters that follow.
     AfterWord,
 }
 
