@@ -11,6 +11,7 @@ use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
 use super::{
     Language, label,
+    measure::boundary_before,
     section::{Section, Structure},
 };
 use languages::{Item, Members, Name, Syntax};
@@ -64,8 +65,10 @@ fn parse(text: &str, language: Language) -> Option<Tree> {
     };
     let options = ParseOptions::new().progress_callback(&mut progress);
     let mut source = |offset: usize, _| {
-        let rest = text.as_bytes().get(offset..).unwrap_or_default();
-        let piece = &rest[..rest.len().min(PIECE_BYTES)];
+        // A piece that ended within a character would be asked for again, and where there is none the parser would read at no
+        // address.
+        let end = boundary_before(text, offset.saturating_add(PIECE_BYTES));
+        let piece = text.as_bytes().get(offset..end).unwrap_or_default();
         bytes_left.set(bytes_left.get().saturating_sub(piece.len()));
         if bytes_left.get() == 0 { &[] } else { piece }
     };

@@ -7,12 +7,16 @@ use std::{
 
 use calamine::{Data, DataRef, ExcelDateTime, Reader, Sheets, open_workbook_auto_from_rs};
 
-use super::{Converted, DocumentKind, archive::Archive, delimited::Table, text::Text};
+use super::{Converted, DocumentKind, archive::Archive, delimited::Table, text::Text, xml};
 
 pub(super) fn convert(bytes: Vec<u8>, name: &Path) -> Result<Converted, String> {
-    if bytes.starts_with(b"PK") {
+    if !super::is_compound_file(&bytes) {
         // The library inflates as much as it is given.
         Archive::open(bytes.clone())?.check_all()?;
+        // It looks for the end of an ODS file's table for ever.
+        if let Some(content) = Archive::open(bytes.clone())?.member("content.xml")? {
+            xml::check_whole(&String::from_utf8(content).map_err(damaged)?)?;
+        }
     }
     let mut workbook = open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(damaged)?;
     let mut text = Text::default();

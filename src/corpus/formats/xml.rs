@@ -93,6 +93,23 @@ pub(super) fn each(xml: &str, visit: &mut dyn FnMut(Token) -> Result<(), String>
     }
 }
 
+/// Makes sure that every element ends, and that none ends that did not begin.
+///
+/// # Errors
+/// As [`each`], and where the file ends before.
+pub(super) fn check_whole(xml: &str) -> Result<(), String> {
+    let mut open = 0;
+    each(xml, &mut |token| {
+        match token {
+            Token::Open(_) => open += 1,
+            Token::Close(_) => open -= 1,
+            Token::Text(_) => {}
+        }
+        Ok(())
+    })?;
+    if open == 0 { Ok(()) } else { Err("skipped: its XML is damaged (it ends too early)".to_owned()) }
+}
+
 fn predefined(name: &str) -> Option<char> {
     Some(match name {
         "amp" => '&',
@@ -138,5 +155,13 @@ mod tests {
     fn deep_and_damaged_files_are_refused() {
         assert!(text(&"<a>".repeat(10_000)).is_err_and(|reason| reason.contains("256")));
         assert!(text("<a></b>").is_err_and(|reason| reason.contains("damaged")));
+    }
+
+    #[test]
+    fn a_file_is_whole_where_every_element_ends() {
+        assert_eq!(check_whole("<a><b/>text</a>"), Ok(()));
+        for cut in ["<a><b>", "<a><b></c></a>", "<a"] {
+            assert!(check_whole(cut).is_err_and(|reason| reason.contains("damaged")), "{cut}");
+        }
     }
 }
