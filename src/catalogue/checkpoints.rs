@@ -12,18 +12,18 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Row};
 
-use super::{BUSY_TIMEOUT, Catalogue, Result};
+use super::{BUSY_TIMEOUT, Catalogue, Result, page_bytes};
 
 /// Bytes of text after which the log is taken into the database.
-const STEP_BYTES: usize = 16 << 20;
+const STEP_BYTES: usize = 64 << 20;
 
-/// Pages of 4 KiB in a long log.
-const LONG_LOG_PAGES: i64 = 32_768;
+/// Bytes of a long log.
+const LONG_LOG_BYTES: i64 = 128 << 20;
 
-/// Pages left in the log from which on the writer waits, so that a slow disk does not fill up with it.
-const MOST_LEFT_PAGES: i64 = 262_144;
+/// Bytes left in the log from which on the writer waits, so that a slow disk does not fill up with it.
+const MOST_LEFT_BYTES: i64 = 1 << 30;
 
 /// Does so after each step, on a thread that there is from the first one on and for as long as this lives.
 pub(crate) struct Checkpoints {
@@ -36,7 +36,7 @@ pub(crate) struct Checkpoints {
 struct Running {
     wake: SyncSender<()>,
     thread: JoinHandle<()>,
-    /// Pages that the last step left in the log: what was written meanwhile.
+    /// Bytes that the last step left in the log: what was written meanwhile.
     left: Arc<AtomicI64>,
 }
 
@@ -48,7 +48,7 @@ impl Checkpoints {
             return;
         }
         self.written = 0;
-        if self.running.as_ref().is_some_and(|it| it.left.load(Ordering::Relaxed) > MOST_LEFT_PAGES) {
+        if self.running.as_ref().is_some_and(|it| it.left.load(Ordering::Relaxed) > MOST_LEFT_BYTES) {
             self.end();
         }
         if self.running.is_none() {
@@ -90,9 +90,11 @@ fn take_steps(database: &Path, steps: &Receiver<()>, left: &AtomicI64) -> rusqli
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
     connection.pragma_update(None, "synchronous", "normal")?;
-    // Waits for nobody, and keeps nobody waiting. Pages in the log, and those of them that are in the database.
+    let page = page_bytes(&connection)?;
+    // Waits for nobody, and keeps nobody waiting. Bytes in the log, and those of them that are in the database.
     let take = || -> rusqlite::Result<(i64, i64)> {
-        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))
+        let bytes = |row: &Row<'_>, at: usize| row.get(at).map(|pages: i64| pages * page);
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((bytes(row, 1)?, bytes(row, 2)?)))
     };
     for () in steps {
         let (mut log, mut taken) = take()?;
@@ -100,7 +102,7 @@ fn take_steps(database: &Path, steps: &Receiver<()>, left: &AtomicI64) -> rusqli
         left.store(log - taken, Ordering::Relaxed);
         // A log of which nothing is left begins anew with the next transaction; a long one should. What somebody still reads
         // stays in it.
-        while log > LONG_LOG_PAGES && taken < log && taken > before {
+        while log > LONG_LOG_BYTES && taken < log && taken > before {
             before = taken;
             (log, taken) = take()?;
             left.store(log - taken, Ordering::Relaxed);

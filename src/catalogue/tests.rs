@@ -434,3 +434,19 @@ fn catalogues_of_earlier_formats_keep_their_chats() {
         assert_eq!(chats, [(3, 10), (4, 8)], "format {format}");
     }
 }
+
+#[test]
+fn new_catalogues_have_large_pages_and_old_ones_keep_theirs() {
+    let new = tempfile::tempdir().unwrap();
+    assert_eq!(page_bytes(&Catalogue::open(new.path()).unwrap().connection).unwrap(), PAGE_BYTES);
+    let old = tempfile::tempdir().unwrap();
+    let connection = Connection::open(old.path().join(CATALOGUE_FILE)).unwrap();
+    connection.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = wal").unwrap();
+    connection.execute_batch(MIGRATIONS[0]).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    let mut catalogue = Catalogue::open(old.path()).unwrap();
+    catalogue.expect_much_writing().unwrap();
+    let root = catalogue.add_root(new.path(), 7).unwrap().0.root.id;
+    catalogue.record(root, &[file("a.md", &["well"])], &[], &[]).unwrap();
+    assert_eq!((page_bytes(&catalogue.connection).unwrap(), catalogue.counts().unwrap().chunks), (4096, 1));
+}

@@ -15,6 +15,7 @@ mod html_parse;
 mod label;
 mod markdown;
 mod measure;
+pub(crate) mod packed;
 pub mod read;
 pub(crate) mod recent;
 mod section;

@@ -47,12 +47,12 @@ use crate::{
 };
 
 /// Files that are read and split together, and their bytes. With those that wait, are written and are read at the same time,
-/// ten such batches bound the memory of a run.
-const BATCH_FILES: usize = 256;
+/// some 25 such batches bound the memory of a run.
+const BATCH_FILES: usize = 512;
 const BATCH_BYTES: u64 = 4 << 20;
 /// Batches that were read and wait to be written. Those that wait are written together: the database's index of chunk ids
 /// changes in as many places for one as for all.
-const BATCHES_WAITING: usize = 4;
+const BATCHES_WAITING: usize = 11;
 /// The walk says how far it is each time that it has found so many files more.
 const WALK_STEP: usize = 64;
 /// Why a root is not looked at any more.

@@ -18,6 +18,8 @@ use std::{
 use crate::catalogue::CatalogueError;
 
 mod disk;
+mod document;
+mod feed;
 mod filter;
 mod lock;
 mod matches;

@@ -8,7 +8,7 @@ use tantivy::{
     schema::{Field, IndexRecordOption},
 };
 
-use super::{schema::Fields, stems::Stems, stop_words::StopWords, words::Words};
+use super::{schema::Fields, stems::Stems, stop_words::StopWords, words};
 
 /// How much a match in each field counts. A chunk's text has its heading and its file's name in its label, so a match there
 /// counts beside that in the text; headings and paths are short, which alone makes BM25 rate it high. Sums of
@@ -25,7 +25,6 @@ const MAX_WORDS: usize = 128;
 /// Makes queries; keeps what it knows of words between questions.
 pub(super) struct Questions {
     pub(super) fields: Fields,
-    words: Words,
     stems: Stems,
     stop_words: StopWords,
 }
@@ -41,7 +40,7 @@ pub(super) struct Wanted {
 
 impl Questions {
     pub(super) fn new(fields: Fields) -> Self {
-        Self { fields, words: Words::default(), stems: Stems::new(), stop_words: StopWords::new() }
+        Self { fields, stems: Stems::new(), stop_words: StopWords::new() }
     }
 
     /// The query for a question; `None` where it has no words.
@@ -66,9 +65,8 @@ impl Questions {
 
     /// Where the words of a text stand, in bytes, and their stems.
     pub(super) fn places_and_stems(&mut self, text: &str) -> Vec<(Range<usize>, String)> {
-        let Self { words, stems, .. } = self;
-        let mut stem = |place: &Range<usize>| stems.of(&text[place.clone()].to_lowercase()).to_owned();
-        words.places(text).iter().map(|place| (place.clone(), stem(place))).collect()
+        let mut stem = |place: &Range<usize>| self.stems.of(&text[place.clone()].to_lowercase()).to_owned();
+        words::places(text).into_iter().map(|place| (place.clone(), stem(&place))).collect()
     }
 
     fn terms(&self, stem: &str) -> [Box<dyn Query>; 3] {

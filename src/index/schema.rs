@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use tantivy::{
-    Index, TantivyDocument,
+    Index,
     schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions},
-    tokenizer::{TextAnalyzer, WhitespaceTokenizer},
+    tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer},
 };
 
+use super::document::{ChunkDocument, FoundBy};
 use crate::catalogue::Occurrence;
 
 /// Tokenizers are named in the schema: one that cuts differently needs another name, so that old indexes are
 /// known to be old.
-const TERMS: &str = "gibbon_terms_2";
+const TERMS: &str = "gibbon_terms_3";
 
 /// Where a document's fields are.
 #[derive(Clone)]
@@ -45,16 +46,12 @@ impl Fields {
         }
     }
 
-    pub(super) fn document(&self, place: Occurrence, found_by: FoundBy) -> TantivyDocument {
-        let mut document = TantivyDocument::default();
-        document.add_u64(self.file, place.file.0.unsigned_abs());
-        document.add_u64(self.ordinal, place.ordinal.into());
-        for (field, terms) in
-            [(self.text, found_by.text), (self.heading, found_by.heading), (self.path, found_by.path)]
-        {
-            document.add_text(field, terms);
+    pub(super) fn document(&self, place: Occurrence, found_by: FoundBy) -> ChunkDocument {
+        ChunkDocument {
+            numbers: [(self.file, place.file.0.unsigned_abs()), (self.ordinal, place.ordinal.into())],
+            text: (self.text, found_by.text),
+            names: [(self.heading, found_by.heading), (self.path, found_by.path)],
         }
-        document
     }
 }
 
@@ -73,14 +70,47 @@ fn terms_options() -> TextOptions {
     TextOptions::default().set_indexing_options(indexing)
 }
 
-/// The terms that a chunk is found by, in each field with spaces between them.
-#[derive(Clone, Copy)]
-pub(super) struct FoundBy<'t> {
-    pub(super) text: &'t str,
-    pub(super) heading: &'t str,
-    pub(super) path: &'t str,
+pub(super) fn register_tokenizers(index: &Index) {
+    index.tokenizers().register(TERMS, TextAnalyzer::from(Spaced::default()));
 }
 
-pub(super) fn register_tokenizers(index: &Index) {
-    index.tokenizers().register(TERMS, TextAnalyzer::from(WhitespaceTokenizer::default()));
+/// Cuts terms that have one space between them. What tantivy has for it looks for any white space, character by character.
+#[derive(Clone, Default)]
+struct Spaced {
+    token: Token,
+}
+
+struct SpacedStream<'t> {
+    token: &'t mut Token,
+    rest: &'t str,
+}
+
+impl Tokenizer for Spaced {
+    type TokenStream<'t> = SpacedStream<'t>;
+
+    fn token_stream<'t>(&'t mut self, text: &'t str) -> SpacedStream<'t> {
+        self.token.reset();
+        SpacedStream { token: &mut self.token, rest: text }
+    }
+}
+
+impl TokenStream for SpacedStream<'_> {
+    fn advance(&mut self) -> bool {
+        // Terms are so short that searching with vector instructions takes longer.
+        let end = self.rest.bytes().position(|byte| byte == b' ').unwrap_or(self.rest.len());
+        let (term, rest) = self.rest.split_at(end);
+        self.rest = rest.get(1..).unwrap_or_default();
+        self.token.position = self.token.position.wrapping_add(1);
+        self.token.text.clear();
+        self.token.text.push_str(term);
+        !term.is_empty()
+    }
+
+    fn token(&self) -> &Token {
+        self.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        self.token
+    }
 }

@@ -4,8 +4,6 @@
 use foldhash::HashMap;
 use tantivy::tokenizer::{AsciiFoldingFilter, Language, RawTokenizer, Stemmer, TextAnalyzer};
 
-use crate::corpus::recent::Packed;
-
 /// Words whose stems are remembered; where there are more, it begins anew.
 const REMEMBERED: usize = 200_000;
 
@@ -24,14 +22,6 @@ impl Stems {
     /// The stem of a word.
     pub(super) fn of(&mut self, word: &str) -> &str {
         remembered(&mut self.remembered, &mut self.stemmer, word)
-    }
-
-    /// The same of a short word; `None` where its stem is a long one.
-    pub(super) fn of_short(&mut self, word: Packed) -> Option<Packed> {
-        let mut text = Vec::with_capacity(2 * Packed::LONGEST);
-        word.append_to(&mut text);
-        let text = String::from_utf8(text).unwrap_or_default();
-        Packed::new(self.of(text.trim_end_matches(' ')))
     }
 }
 
@@ -64,9 +54,6 @@ mod tests {
         for word in WORDS.split(' ') {
             let expected = computed(&mut stemmer, word);
             assert_eq!(stems.of(word), expected);
-            if let Some(packed) = Packed::new(word) {
-                assert_eq!(stems.of_short(packed), Packed::new(&expected));
-            }
         }
         assert_eq!([stems.of("closing").to_owned(), stems.of("naïve").to_owned()], ["close", "naiv"]);
     }

@@ -1,11 +1,12 @@
 //! Words that say nothing about what is asked for.
 //!
-//! A question is searched without them, unless it has no others. For that one case they are indexed, once for each text: they
-//! are half of all words of running text, and how often a chunk has them says nothing.
+//! A question is searched without them, unless it has no others, as in `What is this about?`. Then it is about files as a whole:
+//! it finds their beginnings, titles and paths, and nowhere else are stop words indexed, as they are half of all words of running
+//! text.
 
 use foldhash::HashMap;
 
-use crate::corpus::recent::Packed;
+use crate::corpus::packed::Packed;
 
 /// BM25 alone would weigh `what` and `who` heavily, since documents, unlike questions, seldom contain them.
 pub(super) const STOP_WORDS: &[&str] = &[
@@ -23,23 +24,22 @@ pub(super) const STOP_WORDS: &[&str] = &[
 pub(super) struct StopWords {
     /// For each the number of the text that had it last.
     last: HashMap<Packed, u64>,
-    longest: usize,
     text: u64,
 }
 
 impl StopWords {
     pub(super) fn new() -> Self {
         let packed: Vec<Packed> = STOP_WORDS.iter().filter_map(|word| Packed::new(word)).collect();
-        Self {
-            longest: packed.iter().map(|word| word.length()).max().unwrap_or(0),
-            last: packed.into_iter().map(|word| (word, 0)).collect(),
-            text: 0,
-        }
+        Self { last: packed.into_iter().map(|word| (word, 0)).collect(), text: 0 }
     }
 
     /// Whether a lower-cased word is one.
     pub(super) fn has(&self, word: &str) -> bool {
-        Packed::new(word).is_some_and(|word| self.last.contains_key(&word))
+        Packed::new(word).is_some_and(|word| self.has_short(word))
+    }
+
+    pub(super) fn has_short(&self, word: Packed) -> bool {
+        self.last.contains_key(&word)
     }
 
     /// Another text begins.
@@ -49,9 +49,6 @@ impl StopWords {
 
     /// Whether a lower-cased word is one that the text had before.
     pub(super) fn is_repeated(&mut self, word: Packed) -> bool {
-        if word.length() > self.longest {
-            return false;
-        }
         self.last.get_mut(&word).is_some_and(|last| std::mem::replace(last, self.text) == self.text)
     }
 }

@@ -12,48 +12,54 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::corpus::packed::{Packed, Sixteen};
+
 /// Words longer than this (bytes) are data, not language, and are left out.
 const MAX_WORD_BYTES: usize = 96;
 
-/// Finds the words of texts.
-#[derive(Default)]
-pub(super) struct Words {
-    /// Kept from text to text, as millions of them are cut.
-    places: Vec<Range<usize>>,
+/// Where the words of `text` stand, in bytes, in order. Those of a compound follow it.
+pub(super) fn places(text: &str) -> Vec<Range<usize>> {
+    let mut places = Vec::new();
+    each(text, |place, _| places.push(place));
+    places
 }
 
-impl Words {
-    /// Where the words of `text` stand, in bytes, in order. Those of a compound follow it.
-    pub(super) fn places(&mut self, text: &str) -> &[Range<usize>] {
-        self.places.clear();
-        let mut at = 0;
-        while let Some(start) = begin(text, at) {
-            if let Some(word) = simple_word(&text[start..]) {
-                at = start + word.len();
-                self.push(start, word);
-                continue;
-            }
-            let compound = compound(&text[start..]);
-            at = start + compound.len();
-            let compound = compound.trim_end_matches(is_connector);
-            for (offset, run, is_unspaced) in runs(compound) {
-                let parts = if is_unspaced { pairs(run) } else { parts(run) };
-                if parts.len() > 1 && !is_unspaced {
-                    self.push(start + offset, run);
-                }
-                for (inner, part) in parts {
-                    self.push(start + offset + inner, part);
-                }
-            }
+/// The same one by one, with each as a short word where it is one of ASCII.
+pub(super) fn each(text: &str, mut visit: impl FnMut(Range<usize>, Option<Packed>)) {
+    let mut at = 0;
+    while let Some(start) = begin(text, at) {
+        if let Some(word) = short_word(&text.as_bytes()[start..]) {
+            at = start + word.length();
+            visit(start..at, Some(word));
+            continue;
         }
-        &self.places
+        at = start
+            + each_of_compound(&text[start..], |offset, word| {
+                if word.len() <= MAX_WORD_BYTES {
+                    let place = start + offset..start + offset + word.len();
+                    visit(place, Packed::new(word).filter(|word| word.is_ascii()));
+                }
+            });
     }
+}
 
-    fn push(&mut self, start: usize, word: &str) {
-        if word.len() <= MAX_WORD_BYTES {
-            self.places.push(start..start + word.len());
+/// The words of the compound that `text` begins with, each with where it starts, in bytes; gives the compound's length.
+fn each_of_compound(text: &str, mut visit: impl FnMut(usize, &str)) -> usize {
+    if let Some(word) = simple_word(text) {
+        visit(0, word);
+        return word.len();
+    }
+    let compound = compound(text);
+    for (offset, run, is_unspaced) in runs(compound.trim_end_matches(is_connector)) {
+        let parts = if is_unspaced { pairs(run) } else { parts(run) };
+        if parts.len() > 1 && !is_unspaced {
+            visit(offset, run);
+        }
+        for (inner, part) in parts {
+            visit(offset + inner, part);
         }
     }
+    compound.len()
 }
 
 /// Where the first letter or digit stands from the byte `at` on.
@@ -74,6 +80,15 @@ fn begin(text: &str, at: usize) -> Option<usize> {
         }
         at += character.len_utf8();
     }
+}
+
+/// What [`simple_word`] would find, where it is short and no connector stands behind it.
+fn short_word(text: &[u8]) -> Option<Packed> {
+    let sixteen = Sixteen::of(text)?;
+    let end = sixteen.end_of_small(1);
+    let word = sixteen.word(end)?;
+    let ends = |byte: u8| byte.is_ascii() && !byte.is_ascii_alphanumeric() && !is_connector(char::from(byte));
+    (text[0].is_ascii_alphanumeric() && ends(text[end])).then_some(word)
 }
 
 /// Most compounds are one word, which is seen at once: small ASCII letters and digits, or a capital and then these. `text`
@@ -199,8 +214,7 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Vec<String> {
-        let mut words = Words::default();
-        words.places(text).iter().map(|place| text[place.clone()].to_lowercase()).collect()
+        places(text).into_iter().map(|place| text[place].to_lowercase()).collect()
     }
 
     #[test]
@@ -241,9 +255,29 @@ mod tests {
         })]
 
         #[test]
+        fn short_words_are_those_that_are_found_letter_by_letter(
+            text in "([a-zA-Z0-9]{1,18}[ ,._:-]{0,2}|[a-z]{1,3}[é日]|\\PC|[ _.:-]){0,24}"
+        ) {
+            let (mut expected, mut at) = (Vec::new(), 0);
+            while let Some(start) = begin(&text, at) {
+                at = start + each_of_compound(&text[start..], |offset, word| {
+                    if word.len() <= MAX_WORD_BYTES {
+                        expected.push((start + offset..start + offset + word.len(), Packed::new(word)));
+                    }
+                });
+            }
+            let mut found = Vec::new();
+            each(&text, |place, short| found.push((place, short)));
+            for (_, short) in &mut expected {
+                *short = short.filter(|short| short.is_ascii());
+            }
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
         fn every_word_has_its_place(text in any::<String>()) {
-            for place in Words::default().places(&text) {
-                let word = &text[place.clone()];
+            for place in places(&text) {
+                let word = &text[place];
                 assert!(word.chars().next().is_some_and(is_word) && !word.contains(char::is_whitespace), "{word:?}");
             }
         }

@@ -4,18 +4,17 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
-    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
 use rayon::prelude::*;
-use tantivy::{IndexWriter, Term, indexer::IndexWriterOptions};
 
 use super::{
     IndexError, Result, disk,
+    document::FoundBy,
+    feed::{Ended, Feed},
     lock::WriterLock,
-    merging::Merging,
-    schema::{Fields, FoundBy, searched_path},
+    schema::{Fields, searched_path},
     terms::Terms,
 };
 use crate::{
@@ -27,19 +26,17 @@ use crate::{
 };
 
 /// A batch ends after so many files or so many bytes of text: an interrupted run keeps the batches before.
-const BATCH_FILES: usize = 4096;
-const BATCH_BYTES: usize = 16 << 20;
+const BATCH_FILES: usize = 8192;
+const BATCH_BYTES: usize = 64 << 20;
+
+/// Terms are made for files with so many bytes of text, and given to the index, at a time.
+const TERMS_BYTES: usize = 8 << 20;
+/// As many chunks of files that the catalogue has already, about as much text.
+const TERMS_CHUNKS: usize = 8192;
 
 /// A commit of the index comes after so many bytes of text, or so much time.
 const COMMIT_BYTES: usize = 512 << 20;
 const COMMIT_AFTER: Duration = Duration::from_secs(30);
-
-/// Memory in which each of tantivy's threads gathers documents before it writes a segment, in bytes.
-const WRITER_MEMORY: usize = 96 << 20;
-/// One thread in so many makes segments, a quarter of the work; the others read, cut and count meanwhile. Each has tables
-/// that are much larger than a processor's caches, so fewer are faster.
-const CORES_FOR_A_WRITER: usize = 3;
-const MOST_WRITERS: usize = 3;
 
 /// Changes to the files of one root. All paths are from the root.
 #[derive(Debug, Clone)]
@@ -72,33 +69,33 @@ pub struct Writer {
     terms: Terms,
     index: tantivy::Index,
     /// Started when there is something to write: looking for changes costs no thread and no memory.
-    documents: Option<IndexWriter>,
+    feed: Option<Feed>,
     checkpoints: Checkpoints,
-    /// False after a failure between the catalogue's transaction and the index's commit.
+    /// False after a failure between the catalogue's transaction and the index's commit, or where there was no commit.
     in_step: bool,
-    /// Bytes of text that the catalogue has and the index has not committed, and since when.
+    /// Bytes of text that the catalogue has and the index was not told to commit, and since when.
     staged: Option<(usize, Instant)>,
+    /// True where the index was told something that it has not said is done.
+    is_unconfirmed: bool,
+    /// [`COMMIT_BYTES`]; fewer in tests.
+    commit_bytes: usize,
     _lock: Arc<WriterLock>,
 }
 
-/// The terms of a file's chunks.
-struct FileTerms {
-    path: String,
-    /// Of the text and of the heading of each.
-    chunks: Vec<(String, Arc<str>)>,
-}
-
-impl FileTerms {
-    fn of(terms: &Terms, root: &Root, update: &FileUpdate) -> Self {
-        let mut chunks = Vec::with_capacity(update.chunks.len());
-        // Those that follow each other often stand under the same heading.
-        for group in update.chunks.chunk_by(|a, b| a.heading == b.heading) {
-            let heading: Arc<str> = terms.of_heading(&update.title, &group[0].heading).into();
-            chunks.extend(group.iter().map(|chunk| (terms.of_text(&chunk.text), heading.clone())));
+/// What the chunks of a file are found by, in their order.
+fn terms_of(terms: &Terms, root: &Root, update: &FileUpdate) -> Vec<FoundBy> {
+    let path = searched_path(&root.locate(&update.relative), &update.relative);
+    let path: Arc<str> = terms.of_path(&path).into();
+    let mut chunks = Vec::with_capacity(update.chunks.len());
+    // Those that follow each other often stand under the same heading.
+    for group in update.chunks.chunk_by(|a, b| a.heading == b.heading) {
+        let heading: Arc<str> = terms.of_heading(&update.title, &group[0].heading).into();
+        for chunk in group {
+            let text = terms.of_chunk(chunks.len(), &chunk.text);
+            chunks.push(FoundBy { text, heading: heading.clone(), path: path.clone() });
         }
-        let path = searched_path(&root.locate(&update.relative), &update.relative);
-        Self { path: terms.of_path(&path), chunks }
     }
+    chunks
 }
 
 impl Delta {
@@ -140,10 +137,12 @@ impl Writer {
             fields,
             terms: Terms::default(),
             index,
-            documents: None,
+            feed: None,
             checkpoints,
             in_step: false,
             staged: None,
+            is_unconfirmed: false,
+            commit_bytes: COMMIT_BYTES,
             _lock: lock,
         };
         writer.catch_up()?;
@@ -204,7 +203,7 @@ impl Writer {
         let mut rest = delta.updated.as_slice();
         let mut removed = delta.removed.as_slice();
         loop {
-            let (batch, later) = rest.split_at(batch_length(rest));
+            let (batch, later) = rest.split_at(batch_length(rest, BATCH_BYTES));
             // Last, as recording a file clears what is on record of it, and one that was read in part is in both.
             let failed = if later.is_empty() { delta.failed.as_slice() } else { &[] };
             let recorded = self.catalogue.record(delta.root, batch, removed, failed)?;
@@ -223,10 +222,7 @@ impl Writer {
 
     /// Shows everything that was written.
     pub fn flush(&mut self) -> Result<()> {
-        match self.staged.take() {
-            Some(_) => self.in_one_step(Self::commit),
-            None => Ok(()),
-        }
+        if self.is_unconfirmed { self.in_one_step(Self::commit) } else { Ok(()) }
     }
 
     /// Gives back what writing takes, threads and memory, until there is something to write again.
@@ -235,12 +231,16 @@ impl Writer {
         if self.checkpoints.end() {
             self.catalogue.shorten_log();
         }
-        if let Some(documents) = self.documents.take() {
-            // Merges only tidy up: one that fails leaves the index as it was committed.
-            if let Err(error) = documents.wait_merging_threads() {
-                tracing::warn!("merging the search index did not finish: {error}");
+        // What was not committed is gone with the feed.
+        self.in_step &= !self.is_unconfirmed;
+        if let Some(Err(error)) = self.feed.take().map(Feed::end) {
+            match self.is_unconfirmed {
+                true => tracing::warn!("the search index does not have all that was read: {error}"),
+                // Merges only tidy up: one that fails leaves the index as it was committed.
+                false => tracing::warn!("merging the search index did not finish: {error}"),
             }
         }
+        self.forget_staged();
     }
 
     /// Gives a change to the index, and commits where it is time to. `files` are those that were recorded as added, in
@@ -260,7 +260,14 @@ impl Writer {
         })?;
         let (before, since) = self.staged.unwrap_or((0, Instant::now()));
         self.staged = Some((before + bytes, since));
-        if before + bytes >= COMMIT_BYTES || since.elapsed() >= COMMIT_AFTER { self.flush() } else { Ok(()) }
+        if before + bytes < self.commit_bytes && since.elapsed() < COMMIT_AFTER {
+            return Ok(());
+        }
+        self.staged = None;
+        self.in_one_step(|writer| {
+            let payload = writer.payload()?;
+            writer.tell(|feed| feed.begin_commit(payload))
+        })
     }
 
     fn ensure_in_step(&mut self) -> Result<()> {
@@ -269,6 +276,9 @@ impl Writer {
 
     /// Compares which files catalogue and index hold, where the index shows another state, and makes it agree.
     fn catch_up(&mut self) -> Result<()> {
+        // Of no use here: what it was told and has not committed would be in the index twice.
+        self.feed = None;
+        self.forget_staged();
         let state = self.catalogue.state()?;
         if matches!(disk::shown_state(&self.index), Ok(Some(shown)) if shown == state) {
             self.in_step = true;
@@ -278,7 +288,6 @@ impl Writer {
         let held = match disk::files_held(&self.index) {
             Ok(held) => held,
             Err(_) => {
-                self.documents = None;
                 self.index = disk::create(&self.directory, &self.fields)?;
                 HashMap::new()
             }
@@ -296,10 +305,10 @@ impl Writer {
     /// Every commit removes the segments that are of no use any more; a run that was killed right after one could
     /// not. Failing to is no harm: the next commit tries again.
     fn remove_leftovers(&mut self) {
-        if self.documents.is_some() || !disk::has_leftovers(&self.directory, &self.index) {
+        if self.feed.is_some() || !disk::has_leftovers(&self.directory, &self.index) {
             return;
         }
-        if let Err(error) = self.documents() {
+        if let Err(error) = self.feed() {
             tracing::warn!("files that the search index does not need were not removed: {error}");
         }
         self.rest();
@@ -314,7 +323,7 @@ impl Writer {
 
     /// One commit of the index: takes files out, puts files in, and names the catalogue's state.
     fn publish(&mut self, removed: &[FileId], added: &[FileId]) -> Result<()> {
-        self.staged = None;
+        self.forget_staged();
         self.in_one_step(|writer| {
             writer.delete(removed)?;
             writer.add(added)?;
@@ -329,74 +338,88 @@ impl Writer {
         match result {
             Ok(()) => self.in_step = true,
             // A tantivy writer that failed once takes no more documents; the next try starts another.
-            Err(_) => (self.documents, self.staged) = (None, None),
+            Err(_) => {
+                self.feed = None;
+                self.forget_staged();
+            }
         }
         result
     }
 
-    fn documents(&mut self) -> Result<&mut IndexWriter> {
-        match &mut self.documents {
-            Some(documents) => Ok(documents),
+    fn forget_staged(&mut self) {
+        (self.staged, self.is_unconfirmed) = (None, false);
+    }
+
+    fn feed(&mut self) -> Result<&Feed> {
+        match &mut self.feed {
+            Some(feed) => Ok(feed),
             none => {
-                let started = start_writer(&self.index, &self.directory);
-                Ok(none.insert(started.map_err(|error| disk::write_error(&self.directory, &error))?))
+                let feed = Feed::start(&self.index, &self.directory, self.fields.clone());
+                Ok(none.insert(feed.map_err(|error| disk::write_error(&self.directory, &error))?))
             }
         }
     }
 
+    /// Tells the index something. It may fail for what it was told before.
+    fn tell(&mut self, say: impl FnOnce(&Feed) -> std::result::Result<(), Ended>) -> Result<()> {
+        self.is_unconfirmed = true;
+        let Err(Ended) = say(self.feed()?) else { return Ok(()) };
+        let failure = self.feed.take().map_or(Ok(()), Feed::end).err();
+        let ended = || tantivy::TantivyError::ErrorInThread("the thread that feeds the index ended".into());
+        Err(disk::write_error(&self.directory, &failure.unwrap_or_else(ended)))
+    }
+
     fn delete(&mut self, removed: &[FileId]) -> Result<()> {
-        let field = self.fields.file;
-        let documents = self.documents()?;
-        for file in removed {
-            documents.delete_term(Term::from_field_u64(field, file.0.unsigned_abs()));
-        }
-        Ok(())
+        self.tell(|feed| feed.delete(removed.to_vec()))
     }
 
     /// Adds files whose chunks are at hand.
     fn add_files(&mut self, root: &Root, added: &[FileId], files: &[FileUpdate]) -> Result<()> {
-        self.documents()?;
-        let Some(documents) = &self.documents else { return Ok(()) };
-        let terms = |update: &FileUpdate| FileTerms::of(&self.terms, root, update);
-        let all_terms: Vec<FileTerms> = files.par_iter().map(terms).collect();
-        for (&file, terms) in added.iter().zip(&all_terms) {
-            for (ordinal, (text, heading)) in (0..).zip(&terms.chunks) {
-                let found_by = FoundBy { text, heading, path: &terms.path };
-                let added =
-                    documents.add_document(self.fields.document(Occurrence { file, ordinal }, found_by));
-                added.map_err(|error| disk::write_error(&self.directory, &error))?;
-            }
+        let mut start = 0;
+        while start < files.len() {
+            let part = start..start + batch_length(&files[start..], TERMS_BYTES);
+            start = part.end;
+            let of_file = |(&file, update): (&FileId, _)| {
+                let chunks = (0..).zip(terms_of(&self.terms, root, update));
+                chunks.map(move |(ordinal, found_by)| (Occurrence { file, ordinal }, found_by))
+            };
+            let documents = added[part.clone()].par_iter().zip(&files[part]).flat_map_iter(of_file).collect();
+            self.tell(|feed| feed.add(documents))?;
         }
         Ok(())
     }
 
     /// Adds files as the catalogue has them.
     fn add(&mut self, added: &[FileId]) -> Result<()> {
-        self.documents()?;
-        let Some(documents) = &self.documents else { return Ok(()) };
+        let mut documents = Vec::new();
         for &file in added {
             self.catalogue.each_chunk(file, |ordinal, record| {
                 let ChunkRecord { chunk, path, relative, title } = record;
                 let found_by = FoundBy {
-                    text: &self.terms.of_text(&chunk.text),
-                    heading: &self.terms.of_heading(&title, &chunk.heading),
-                    path: &self.terms.of_path(&searched_path(&path, &relative)),
+                    text: self.terms.of_chunk(ordinal as usize, &chunk.text),
+                    heading: self.terms.of_heading(&title, &chunk.heading).into(),
+                    path: self.terms.of_path(&searched_path(&path, &relative)).into(),
                 };
-                let document = self.fields.document(Occurrence { file, ordinal }, found_by);
-                let added = documents.add_document(document).map(drop);
-                added.map_err(|error| disk::write_error(&self.directory, &error))
+                documents.push((Occurrence { file, ordinal }, found_by));
+                Ok::<_, IndexError>(())
             })?;
+            if documents.len() >= TERMS_CHUNKS {
+                let full = std::mem::take(&mut documents);
+                self.tell(|feed| feed.add(full))?;
+            }
         }
-        Ok(())
+        self.tell(|feed| feed.add(documents))
     }
 
     fn commit(&mut self) -> Result<()> {
-        let payload = disk::payload(self.catalogue.state()?);
-        let directory = self.directory.clone();
-        let failed = |error: tantivy::TantivyError| disk::write_error(&directory, &error);
-        let mut commit = self.documents()?.prepare_commit().map_err(failed)?;
-        commit.set_payload(&payload);
-        commit.commit().map(drop).map_err(failed)
+        let payload = self.payload()?;
+        self.tell(|feed| feed.commit(payload))?;
+        self.forget_staged();
+        Ok(())
+    }
+
+    fn payload(&self) -> Result<String> {
+        Ok(disk::payload(self.catalogue.state()?))
     }
 }
 
@@ -406,31 +429,13 @@ impl Drop for Writer {
     }
 }
 
-/// With as many threads as keep up with those that read and cut, and one that merges. Files that no commit names go first: they
-/// are named after what is to be written next, and what is there already cannot be written.
-fn start_writer(index: &tantivy::Index, directory: &Path) -> tantivy::Result<IndexWriter> {
-    let cores = available_parallelism().map_or(1, usize::from);
-    let threads = cores.div_ceil(CORES_FOR_A_WRITER).min(MOST_WRITERS);
-    let options = IndexWriterOptions::builder()
-        .memory_budget_per_thread(WRITER_MEMORY)
-        .num_worker_threads(threads)
-        .num_merge_threads(1)
-        .build();
-    let writer = index.writer_with_options(options)?;
-    writer.set_merge_policy(Box::new(Merging::default()));
-    if disk::has_leftovers(directory, index) {
-        writer.garbage_collect_files().wait()?;
-    }
-    Ok(writer)
-}
-
-/// How many of `files` make the next batch: at least one, where there is one.
-fn batch_length(files: &[FileUpdate]) -> usize {
+/// How many of `files` make the next batch of so many bytes at most: at least one, where there is one.
+fn batch_length(files: &[FileUpdate], most: usize) -> usize {
     let mut bytes = 0;
     let fits = files.iter().take(BATCH_FILES).take_while(|file| {
         let before = bytes;
         bytes += text_bytes(file);
-        before == 0 || bytes <= BATCH_BYTES
+        before == 0 || bytes <= most
     });
     fits.count()
 }
@@ -440,35 +445,4 @@ fn text_bytes(file: &FileUpdate) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalogue::tests::file;
-
-    #[test]
-    fn a_batch_is_bounded_in_files_and_in_bytes_and_never_empty() {
-        let (small, large) = (file("a", &["x"]), file("b", &[&"x".repeat(10 << 20)]));
-        let huge = file("c", &[&"x".repeat(40 << 20)]);
-        assert_eq!(batch_length(&[]), 0);
-        assert_eq!(batch_length(&vec![small.clone(); 5000]), BATCH_FILES);
-        assert_eq!(batch_length(&[small.clone(), large.clone(), large.clone()]), 2);
-        assert_eq!(batch_length(&[huge.clone(), small.clone()]), 1);
-        assert_eq!(batch_length(&[small, huge]), 1);
-    }
-
-    #[test]
-    fn what_was_read_in_part_stays_on_record_in_a_later_batch() {
-        let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let mut writer = Writer::open(data.path()).unwrap();
-        let root = writer.add_root(folder.path(), 7).unwrap().root;
-        let large = "x".repeat(10 << 20);
-        let failed = FailedFile { relative: "b".into(), hash: None, reason: "cut short".into() };
-        let delta = Delta {
-            updated: vec![file("a", &[&large]), file("b", &[&large])],
-            failed: vec![failed.clone()],
-            ..Delta::new(root.id)
-        };
-        assert_eq!(batch_length(&delta.updated), 1);
-        writer.apply(&delta).unwrap();
-        assert_eq!(writer.catalogue().failed_files(root.id).unwrap(), [failed]);
-    }
-}
+mod tests;

@@ -10,14 +10,19 @@ use quick_cache::sync::Cache;
 use serde_json::Value;
 use thread_local::ThreadLocal;
 
-use crate::corpus::recent::{Packed, Recent};
+use crate::corpus::{
+    packed::{Packed, Sixteen},
+    recent::Recent,
+};
 
 /// Pieces that are remembered; together they take about 40 MB.
 const REMEMBERED: usize = 400_000;
 /// Longer pieces, in bytes, hardly ever occur again.
 const LONGEST: usize = 48;
-/// Pieces that each thread has at hand: two to the power of this many, twice, in 4 MiB.
-const RECENT_BITS: u32 = 16;
+/// Pieces that each thread has at hand: 131,072, in 2 MiB.
+const RECENT_BITS: u32 = 15;
+/// Pieces that are cut before the first of them is counted.
+const PIECES_AHEAD: usize = 32;
 /// Where pieces are longer than so many bytes, places to cut are too far apart to tell how large a part of a text is.
 const FAR_APART: usize = 1024;
 
@@ -33,7 +38,7 @@ const AFTER_WORDS: [&str; 4] = [
 pub(super) struct TokenCounts {
     cut: Option<Cut>,
     known: Cache<Box<str>, u32>,
-    recent: ThreadLocal<RefCell<Recent<u32>>>,
+    recent: ThreadLocal<RefCell<Recent>>,
 }
 
 /// Where no token crosses. Letters, digits and signs never share a token but for two cases.
@@ -69,8 +74,9 @@ impl TokenCounts {
     /// Tokens of `text`, where `count` encodes.
     pub fn count(&self, text: &str, count: &dyn Fn(&str) -> usize) -> usize {
         let Some(cut) = self.cut else { return count(text) };
-        let recent = &mut *self.recent().borrow_mut();
-        cut.pieces(text).map(|piece| self.count_piece(piece, recent, count)).sum()
+        let mut tokens = 0;
+        self.count_each(cut, usize::MAX, text, count, &mut |_, piece| tokens += piece);
+        tokens
     }
 
     /// The same piece by piece, as [`CountTokens`](crate::corpus::CountTokens) has it.
@@ -81,16 +87,42 @@ impl TokenCounts {
         each: &mut dyn FnMut(usize, usize),
     ) -> bool {
         let Some(cut) = self.cut else { return false };
+        self.count_each(cut, FAR_APART, text, count, each)
+    }
+
+    /// Counts piece by piece, each with its end in bytes; false at the first that is longer than `longest`.
+    fn count_each(
+        &self,
+        cut: Cut,
+        longest: usize,
+        text: &str,
+        count: &dyn Fn(&str) -> usize,
+        each: &mut dyn FnMut(usize, usize),
+    ) -> bool {
         let recent = &mut *self.recent().borrow_mut();
+        let mut pieces = cut.pieces(text);
+        let mut ahead = [("", None); PIECES_AHEAD];
         let mut end = 0;
-        cut.pieces(text).all(|piece| {
-            end += piece.len();
-            let is_near = piece.len() <= FAR_APART;
-            if is_near {
-                each(end, self.count_piece(piece, recent, count));
+        loop {
+            let mut found = 0;
+            for (place, piece) in ahead.iter_mut().zip(&mut pieces) {
+                if let Some(short) = piece.1 {
+                    recent.fetch(short);
+                }
+                *place = piece;
+                found += 1;
             }
-            is_near
-        })
+            for (piece, short) in &ahead[..found] {
+                if piece.len() > longest {
+                    return false;
+                }
+                end += piece.len();
+                each(end, self.count_piece(piece, *short, recent, count));
+            }
+            if found < PIECES_AHEAD {
+                return true;
+            }
+        }
     }
 
     /// What BPE gets of a text that all rules known here take as one word: ASCII letters, with or without a space before them,
@@ -102,13 +134,20 @@ impl TokenCounts {
             .then(|| format!("{}{letters}", if letters.len() < text.len() { "Ġ" } else { "" }))
     }
 
-    fn recent(&self) -> &RefCell<Recent<u32>> {
+    fn recent(&self) -> &RefCell<Recent> {
         self.recent.get_or(|| RefCell::new(Recent::new(RECENT_BITS)))
     }
 
-    fn count_piece(&self, piece: &str, recent: &mut Recent<u32>, count: &dyn Fn(&str) -> usize) -> usize {
-        match Packed::new(piece) {
-            Some(packed) => recent.get(packed, || self.count_remembered(piece, count) as u32) as usize,
+    fn count_piece(
+        &self,
+        piece: &str,
+        short: Option<Packed>,
+        recent: &mut Recent,
+        count: &dyn Fn(&str) -> usize,
+    ) -> usize {
+        match short {
+            // It has at most a few tokens for each byte, far fewer than there is room for.
+            Some(packed) => recent.get(packed, || self.count_remembered(piece, count) as u16).into(),
             None => self.count_remembered(piece, count),
         }
     }
@@ -127,12 +166,19 @@ impl TokenCounts {
 }
 
 impl Cut {
-    fn pieces(self, text: &str) -> impl Iterator<Item = &str> {
+    /// The pieces of a text, each as a short word as well where it is one.
+    fn pieces(self, text: &str) -> impl Iterator<Item = (&str, Option<Packed>)> {
         let mut rest = text;
         std::iter::from_fn(move || {
-            let (piece, later) = (!rest.is_empty()).then(|| rest.split_at(self.piece_end(rest)))?;
+            let short = short_word(rest.as_bytes());
+            let end = match short {
+                Some(word) => word.length(),
+                None if rest.is_empty() => return None,
+                None => self.piece_end(rest),
+            };
+            let (piece, later) = rest.split_at(end);
             rest = later;
-            Some(piece)
+            Some((piece, short.or_else(|| Packed::new(piece))))
         })
     }
 
@@ -170,6 +216,18 @@ impl Cut {
             }
         }
     }
+}
+
+/// The short word of ASCII letters that a text begins with, a space before it or none, where every rule known here cuts behind
+/// it: most pieces are such words.
+fn short_word(text: &[u8]) -> Option<Packed> {
+    let sixteen = Sixteen::of(text)?;
+    let start = usize::from(text[0] == b' ');
+    let end = sixteen.end_of_letters(start);
+    let word = sixteen.word(end).filter(|_| end > start)?;
+    let is_cut = matches!(text[end], b' ' | b'\t' | b'\n' | b'\r')
+        || matches!(Class::of(text[end]), Class::Digit | Class::Sign);
+    is_cut.then_some(word)
 }
 
 /// Letters, digits, and the signs of Latin-1 and of printed text: no version of Unicode takes any of them for white space.
@@ -278,7 +336,8 @@ mod tests {
             let check = |cut: Cut, rules: &[&dyn PreTokenizer]| {
                 let allowed = library_cuts(&text, rules);
                 let mut end = 0;
-                for piece in cut.pieces(&text) {
+                for (piece, short) in cut.pieces(&text) {
+                    prop_assert_eq!((piece.len(), short), (cut.piece_end(&text[end..]), Packed::new(piece)));
                     end += piece.len();
                     prop_assert!(allowed.contains(&end), "{text:?} at {end}: {allowed:?}");
                 }
@@ -300,11 +359,11 @@ mod tests {
     fn texts_are_cut_where_no_token_crosses() {
         let text = "The well,\n\nit  is 9 m.\tö q";
         let before = ["The", " well", ",", "\n\nit", "  is", " 9", " m", ".", "\tö", " q"];
-        let pieces = |cut: Cut| cut.pieces(text).collect::<Vec<_>>();
+        let pieces = |cut: Cut| cut.pieces(text).map(|(piece, _)| piece).collect::<Vec<_>>();
         assert_eq!(pieces(Cut::BeforeSpace), before);
         let after = ["The", " well", ",\n\nit", "  is", " 9", " m", ".", "\tö q"];
         assert_eq!(pieces(Cut::AfterWord), after);
-        let pieces = |cut: Cut| cut.pieces("(don't 12a.b)").collect::<Vec<_>>();
+        let pieces = |cut: Cut| cut.pieces("(don't 12a.b)").map(|(piece, _)| piece).collect::<Vec<_>>();
         assert_eq!(pieces(Cut::BeforeSpace), ["(", "don", "'t", " 12", "a", ".", "b", ")"]);
         assert_eq!(pieces(Cut::DigitsAlone), ["(", "don", "'t", " 1", "2", "a", ".", "b", ")"]);
         assert_eq!(pieces(Cut::AfterWord), ["(don", "'t", " 12", "a", ".b", ")"]);
@@ -353,5 +412,26 @@ mod tests {
         let text = "the well and the well and the well";
         assert_eq!(counts.count(text, &count), text.len());
         assert_eq!(counted.get(), 4, "`the`, ` well`, ` and`, ` the`");
+        for number in [0, 1, PIECES_AHEAD - 1, PIECES_AHEAD, PIECES_AHEAD + 1, 2 * PIECES_AHEAD + 1] {
+            let (text, mut ends) = (" well".repeat(number), Vec::new());
+            assert!(counts.count_pieces(&text, &count, &mut |end, tokens| ends.push((end, tokens))));
+            assert_eq!(ends, (1..=number).map(|piece| (5 * piece, 5)).collect::<Vec<_>>());
+            assert_eq!(counts.count(&text, &count), 5 * number);
+        }
+    }
+
+    #[test]
+    fn a_long_piece_is_not_counted_to_find_out_that_it_is_long() {
+        let json =
+            json!({ "model": { "type": "BPE" }, "pre_tokenizer": { "type": "ByteLevel" } }).to_string();
+        let counts = TokenCounts::new(&json);
+        let count = |piece: &str| {
+            assert!(piece.len() <= FAR_APART);
+            piece.len()
+        };
+        for (characters, is_near) in [(FAR_APART / 3, true), (FAR_APART / 3 + 1, false)] {
+            let text = format!("well {}", "日".repeat(characters));
+            assert_eq!(counts.count_pieces(&text, &count, &mut |_, _| {}), is_near, "{characters}");
+        }
     }
 }
